@@ -1,0 +1,46 @@
+# Everything is called through here; `make` alone lists what there is.
+# Settings (OCR_PORT=9000 make run) are described in .env.example.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo logs test test-long check format pins clean
+
+PYTHON := .venv/bin/python
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install everything that is missing (all other targets do that themselves)
+	@infra/local/setup.sh
+
+# Tied to make, so that not even kill -9 on it leaves a stack behind.
+run: setup ## run the whole service on this machine, until Ctrl-C
+	@exec $(PYTHON) -I -S infra/local/tether.py TERM $$PPID $(PYTHON) -m infra.local.run
+
+demo: setup ## send some documents to the running service (or to one of its own), and show what was read
+	@$(PYTHON) -m infra.local.demo $(ARGS)
+
+logs: ## follow the logs of `make run`
+	@exec tail -n 20 -F $${OCR_DATA_DIR:-.local}/logs/*.log
+
+test: setup ## the tests of every push; ARGS='-k queue' picks some
+	$(PYTHON) -m pytest -m "not long" $(ARGS)
+
+test-long: setup ## the exhaustive ones
+	$(PYTHON) -m pytest -m long $(ARGS)
+
+check: setup ## formatting, lint and types
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+format: setup ## format, and repair what lint can repair
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+pins: setup ## requirements.in -> requirements.txt; ARGS=--upgrade for the newest versions
+	$(PYTHON) -m infra.local.pins $(ARGS)
+
+clean: ## remove caches and build leftovers
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis hybrid-ocr-core/build
+	find . -path './.venv*' -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""Exception -> one error shape, RFC 9457 ``application/problem+json``. The only place that knows HTTP codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from hybrid_ocr_core.errors import HybridOcrError, Unavailable
+
+_log = logging.getLogger(__name__)
+
+#: Public code of an error -> HTTP status and a title that never changes.
+PROBLEMS = {
+    "unauthorized": (HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong"),
+    "forbidden": (HTTPStatus.FORBIDDEN, "This key may not do that"),
+    "not_found": (HTTPStatus.NOT_FOUND, "There is nothing here"),
+    "bad_request": (HTTPStatus.BAD_REQUEST, "The request is malformed"),
+    "file_missing": (HTTPStatus.BAD_REQUEST, "The file is missing"),
+    "file_empty": (HTTPStatus.BAD_REQUEST, "The file is empty"),
+    "file_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The file is too large"),
+    "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content is no document that can be read"),
+    "unsupported_language": (HTTPStatus.UNPROCESSABLE_ENTITY, "A language is not installed"),
+    "idempotency_mismatch": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key was used for another request"),
+    "quota_exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "A quota is used up"),
+    "unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "A part of the service is away"),
+    "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"),
+}
+
+_RETRY_AFTER_SECONDS = 5
+
+
+def problem(code: str, detail: str, status: HTTPStatus | None = None) -> Response:
+    """Draw an error. ``detail`` is for the client: it never holds what came from the inside."""
+    usual_status, title = PROBLEMS[code]
+    status = status or usual_status
+    body = {
+        "type": f"urn:hybrid-ocr:problem:{code}",
+        "title": title,
+        "status": status.value,
+        "detail": detail,
+        "instance": request.path,
+        "code": code,
+        "request_id": g.get("request_id", ""),
+    }
+    response = Response(json.dumps(body) + "\n", status=status.value, content_type="application/problem+json")
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'ApiKey realm="hybrid-ocr"'
+    return response
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+    app.register_error_handler(HybridOcrError, _from_own_error)
+    app.register_error_handler(HTTPException, _from_http_exception)
+    app.register_error_handler(Exception, _from_surprise)
+
+
+def _from_own_error(error: HybridOcrError) -> Response:
+    if isinstance(error, Unavailable):
+        _log.warning("%s", error, extra={"action": "unavailable"})
+        return problem("unavailable", f"{error.part} does not answer; nothing was accepted, try again")
+    if error.code not in PROBLEMS or error.code == "internal":
+        return _from_surprise(error)
+    return problem(error.code, str(error))
+
+
+def _from_http_exception(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or 500)
+    if isinstance(error, RequestEntityTooLarge):
+        megabytes = (request.max_content_length or 0) >> 20
+        return problem("file_too_large", f"the limit is {megabytes} MB for the whole request")
+    code = "not_found" if status is HTTPStatus.NOT_FOUND else "bad_request" if status < 500 else "internal"
+    response = problem(code, error.description or status.phrase, status)
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _from_surprise(error: Exception) -> Response:
+    _log.exception("A request failed: %s.", type(error).__name__, exc_info=error, extra={"action": "request_failed"})
+    return problem("internal", f"the log has the reason under request id {g.get('request_id', '')}")

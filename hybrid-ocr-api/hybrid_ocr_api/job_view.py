@@ -1,0 +1,65 @@
+"""Job -> the JSON object of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_ocr_api.services import Services
+from hybrid_ocr_core.job import Job
+from hybrid_ocr_core.job_item import stamp
+
+
+def render(job: Job, parts: Services) -> dict[str, Any]:
+    """Everything a client may know of its job. Result URLs are signed afresh at each call."""
+    seconds = parts.settings.result_url_seconds
+    result = job.result
+    urls = {
+        output: parts.documents.presign_result(job, output, seconds=seconds)
+        for output in (result.outputs if result else ())
+    }
+    return {
+        "job_id": job.job_id,
+        "status": job.status.value,
+        "created_at": stamp(job.created_at),
+        "updated_at": stamp(job.updated_at),
+        "attempt": job.attempt,
+        "client_reference": job.client_reference,
+        "options": {
+            "languages": "+".join(job.options.languages),
+            "mode": job.options.mode.value,
+            "outputs": ",".join(job.options.outputs),
+            "pages": str(job.options.pages) or None,
+        },
+        "document": {
+            "filename": job.document.filename,
+            "media_type": job.document.media_type,
+            "bytes": job.document.bytes,
+            "sha256": job.document.sha256,
+            "pages": job.document.pages,
+        },
+        "progress": {
+            "pages_done": job.progress.pages_done if job.progress else 0,
+            "pages_total": job.progress.pages_total if job.progress else None,
+        },
+        "failed_pages": list(result.failed_pages) if result else [],
+        "warnings": list(result.warnings) if result else [],
+        "confidence": {
+            "mean": result.confidence.mean,
+            "p10": result.confidence.p10,
+            "lowest_page": result.confidence.lowest_page,
+        }
+        if result and result.confidence
+        else None,
+        "triage": result.triage.value if result else None,
+        "result_url": urls.get("json"),
+        "results": urls,
+        "expires_in": seconds if urls else None,
+        "error": {
+            "code": job.failure.code,
+            "message": job.failure.message,
+            "retryable": job.failure.retryable,
+            "page": job.failure.page,
+        }
+        if job.failure
+        else None,
+    }

@@ -1,0 +1,97 @@
+"""The routes of jobs: parse, call, render. No AWS here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from hybrid_ocr_api import job_view, submission, uploads
+from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.services import services
+from hybrid_ocr_core.errors import JobNotFound, Unavailable
+from hybrid_ocr_core.job import Job, JobId
+
+blueprint = Blueprint("jobs", __name__)
+
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+_RETRY_AFTER_SECONDS = 1
+
+
+@blueprint.post("/jobs")
+def create() -> tuple[Response, int]:
+    """Accept a document: 202 once it is committed."""
+    parts = services()
+    options = uploads.read_options(request.form, languages=parts.settings.languages)
+    reference = uploads.read_client_reference(request.form)
+    upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
+    job = submission.submit(
+        parts, tenant=caller().tenant, upload=upload, options=options, client_reference=reference
+    )
+    response = jsonify(job_view.render(job, parts))
+    response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
+    response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return response, HTTPStatus.ACCEPTED
+
+
+@blueprint.get("/jobs/<job_id>")
+def show(job_id: str) -> Response:
+    """Status, progress, result URLs."""
+    parts = services()
+    job = parts.jobs.get(_id(job_id))
+    response = jsonify(job_view.render(job, parts))
+    if not job.status.is_terminal:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return response
+
+
+@blueprint.delete("/jobs/<job_id>")
+def erase(job_id: str) -> tuple[str, int]:
+    """Cancel if it runs, and erase: unreadable at once, the bytes gone within a lease and a sweep."""
+    parts = services()
+    identity = _id(job_id)
+    parts.jobs.erase(identity)
+    # A crash here, or S3 away, leaves the objects to the sweeper, which the tombstone calls. It purges again after
+    # the lease of a running attempt in any case, for that attempt may still be uploading.
+    with contextlib.suppress(Unavailable):
+        parts.documents.purge(identity)
+    return "", HTTPStatus.NO_CONTENT
+
+
+@blueprint.get("/jobs/<job_id>/result.<output>")
+def result(job_id: str, output: str) -> BaseResponse:
+    """Redirect to a fresh presigned URL of one result file."""
+    parts = services()
+    job = _finished(job_id)
+    if job.result is None or output not in job.result.outputs:
+        made = ", ".join(job.result.outputs) if job.result else "none"
+        raise JobNotFound(f"the job made no {output!r}; it made: {made}")
+    url = parts.documents.presign_result(job, output, seconds=parts.settings.result_url_seconds)
+    return redirect(url, HTTPStatus.SEE_OTHER)
+
+
+@blueprint.get("/jobs/<job_id>/pages/<int:number>")
+def page(job_id: str, number: int) -> Response:
+    """One page of the result, as the json has it. The json has one page a line, so memory stays flat."""
+    job = _finished(job_id)
+    start = f'{{"page":{number},'.encode()
+    for line in services().documents.result_lines(job):
+        if line.startswith(start):
+            return Response(line.rstrip(b",\r\n") + b"\n", content_type="application/json")
+    raise JobNotFound(f"the result has no page {number}")
+
+
+def _finished(job_id: str) -> Job:
+    job = services().jobs.get(_id(job_id))
+    if job.result is None:
+        raise JobNotFound(f"there is no result: the job is {job.status}")
+    return job
+
+
+def _id(job_id: str) -> JobId:
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound("there is no such job")
+    return JobId(tenant=caller().tenant, job_id=job_id)

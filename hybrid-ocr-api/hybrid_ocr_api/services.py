@@ -1,0 +1,30 @@
+"""What a request needs, made once by ``create_app``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The stores, the queue, the settings and the time."""
+
+    settings: ApiSettings
+    jobs: JobStore
+    queue: JobQueue
+    documents: DocumentStore
+    clock: Clock = utc_now
+
+
+def services() -> Services:
+    """Those of the application that serves the current request."""
+    return cast("Services", current_app.extensions["hybrid_ocr"])

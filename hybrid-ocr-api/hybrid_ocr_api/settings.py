@@ -1,0 +1,41 @@
+"""What the API reads from its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """One API process. ``api_key`` is never logged."""
+
+    aws: AwsSettings
+    api_key: str
+    languages: tuple[str, ...]
+    max_upload_bytes: int
+    result_url_seconds: int
+    lease_seconds: int
+    log_level: str
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> ApiSettings:
+        """Parse the environment.
+
+        Raises:
+            SettingsError: lists every variable that is missing or wrong.
+        """
+        reader = Reader(environment)
+        settings = cls(
+            aws=AwsSettings.read(reader),
+            api_key=reader.text("OCR_API_KEY"),
+            languages=read_languages(reader),
+            max_upload_bytes=reader.integer("OCR_MAX_UPLOAD_MB", 200, least=1) << 20,
+            result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),
+            lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
+            log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
+        reader.finish()
+        return settings

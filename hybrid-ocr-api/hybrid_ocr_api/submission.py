@@ -1,0 +1,65 @@
+"""How a document is accepted. The order of the three steps is the design.
+
+    1. S3        the bytes, under a fresh random id
+    2. DynamoDB  the job, QUEUED: from here on it is accepted
+    3. SQS       the hint to look at it
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from hybrid_ocr_api.services import Services
+from hybrid_ocr_api.uploads import Upload
+from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.job import Job, JobId, JobStatus
+from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_core.options import JobOptions
+
+_log = logging.getLogger(__name__)
+
+
+def submit(
+    parts: Services, *, tenant: str, upload: Upload, options: JobOptions, client_reference: str | None
+) -> Job:
+    """Accept a document.
+
+    Raises:
+        Unavailable: S3 or DynamoDB is away; nothing was accepted.
+    """
+    now = parts.clock()
+    job = Job(
+        tenant=tenant,
+        job_id=uuid.uuid4().hex,
+        status=JobStatus.QUEUED,
+        version=1,
+        attempt=0,
+        budget_used=0,
+        created_at=now,
+        updated_at=now,
+        document=upload.document,
+        options=options,
+        client_reference=client_reference,
+    )
+    with log_context(job_id=job.job_id):
+        parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
+        # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
+        # orphan run removes the object.
+        parts.jobs.create(job)
+        # A crash here, or SQS away, leaves a QUEUED job without a message: the item is the outbox, and the sweeper
+        # sends it after 60 s.
+        _send(parts, job.id)
+        # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
+        _log.info(
+            "Accepted a document.", extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status}
+        )
+    return job
+
+
+def _send(parts: Services, job: JobId) -> None:
+    try:
+        parts.queue.send(job)
+    except Unavailable as error:
+        # The job is committed, so the answer stays 202.
+        _log.warning("%s; the sweeper will send the job.", error, extra={"action": "send_postponed"})

@@ -1,0 +1,106 @@
+"""Multipart form -> Upload, or a typed refusal. Looks at the first bytes only: parsing is the worker's, in a sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import IO
+
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict
+
+from hybrid_ocr_core import media
+from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
+from hybrid_ocr_core.job import Document
+from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
+
+_BLOCK = 1 << 20
+_LONGEST_NAME = 255
+_LONGEST_REFERENCE = 256
+
+FIELDS = frozenset({"languages", "mode", "outputs", "pages", "client_reference"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file as received: on disk or in memory as Werkzeug spooled it, at its beginning."""
+
+    stream: IO[bytes]
+    document: Document
+
+
+def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
+    """Take the part ``file``.
+
+    Raises:
+        FileMissing, FileEmpty, FileTooLarge, UnsupportedMediaType.
+    """
+    part = files.get("file")
+    if part is None:
+        raise FileMissing("send the document as the multipart field 'file', as in: curl -F file=@scan.pdf")
+    stream = part.stream
+    head = stream.read(media.SNIFF_BYTES)
+    if not head:
+        raise FileEmpty("the file has no bytes")
+    media_type = media.sniff(head)
+    if media_type is None:
+        raise UnsupportedMediaType(f"the content is none of: {', '.join(media.MEDIA_TYPES)}")
+    size, sha256 = _measure(stream)
+    if size > max_bytes:
+        raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
+    document = Document(filename=_clean_name(part.filename), media_type=media_type, bytes=size, sha256=sha256)
+    return Upload(stream=stream, document=document)
+
+
+def read_options(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...]) -> JobOptions:
+    """Take the options.
+
+    Raises:
+        BadRequest: a field is unknown, malformed or given twice.
+        UnsupportedLanguage: a language is not among ``languages``.
+    """
+    for name in form:
+        if name not in FIELDS:
+            raise BadRequest(f"field {name[:32]!r} is unknown; known are: file, {', '.join(sorted(FIELDS))}")
+        if len(form.getlist(name)) > 1:
+            raise BadRequest(f"field {name!r} is given more than once")
+    return JobOptions(
+        languages=parse_languages(form.get("languages", ""), languages),
+        mode=parse_mode(form.get("mode", "")),
+        outputs=parse_outputs(form.get("outputs", "")),
+        pages=PageSelection.parse(form.get("pages", "")),
+    )
+
+
+def read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
+    """Take the caller's own label, echoed wherever the job is shown.
+
+    Raises:
+        BadRequest: too long, or with control characters.
+    """
+    reference = form.get("client_reference") or None
+    if reference is not None and len(reference) > _LONGEST_REFERENCE:
+        raise BadRequest(f"client_reference: at most {_LONGEST_REFERENCE} characters")
+    if reference is not None and any(unicodedata.category(character) == "Cc" for character in reference):
+        raise BadRequest("client_reference: no control characters")
+    return reference
+
+
+def _measure(stream: IO[bytes]) -> tuple[int, str]:
+    """Size and SHA-256, block by block; leaves the stream at its beginning."""
+    digest = hashlib.sha256()
+    size = 0
+    stream.seek(0)
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
+    stream.seek(0)
+    return size, digest.hexdigest()
+
+
+def _clean_name(filename: str | None) -> str:
+    """The last part of the name, to be shown only: it is never used as a path."""
+    name = re.split(r"[/\\]", filename or "")[-1]
+    name = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip()
+    return name[-_LONGEST_NAME:] or "document"

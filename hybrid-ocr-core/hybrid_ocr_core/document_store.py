@@ -1,0 +1,145 @@
+"""S3: the bytes. One prefix per job, so that erasing is one prefix.
+
+    jobs/<tenant>/<job_id>/source                        what was submitted
+    jobs/<tenant>/<job_id>/<attempt>/<revision>/<file>   what one attempt made
+
+Result keys are per attempt: a stale worker writes beside the winner's files, never over them.
+
+IAM: s3:PutObject, GetObject, DeleteObject on jobs/*, ListBucket with that prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.errors import HybridOcrError
+from hybrid_ocr_core.job import Job, JobId
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_PART = "S3"
+_BLOCK = 1 << 20
+
+#: Result format -> (file name in S3, content type of the download). No type that a browser would execute.
+FILES = {
+    "json": ("result.json", "application/json"),
+    "txt": ("result.txt", "text/plain; charset=utf-8"),
+    "pdf": ("result.pdf", "application/pdf"),
+    "hocr": ("result.hocr", "application/octet-stream"),
+}
+
+
+class SourceMissing(HybridOcrError):
+    """The submitted bytes are not in S3, or are not the ones that were submitted."""
+
+
+class DocumentStore:
+    """Uploads, downloads and presigned URLs. Raises ``Unavailable`` from every method when S3 is away."""
+
+    def __init__(self, client: S3Client, bucket: str, public_client: S3Client | None = None) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._public_client = public_client or client
+
+    def put_source(self, job: JobId, stream: IO[bytes], media_type: str) -> None:
+        """Store what was submitted, streaming from a seekable file: memory does not grow with it."""
+        with unavailable_on_error(_PART):
+            self._client.put_object(
+                Bucket=self._bucket, Key=f"{_prefix(job)}source", Body=stream, ContentType=media_type
+            )
+
+    def get_source(self, job: Job, path: Path) -> None:
+        """Bring the submitted bytes to ``path`` and check that they are the very ones.
+
+        Raises:
+            SourceMissing: gone, or changed since.
+        """
+        digest = hashlib.sha256()
+        with unavailable_on_error(_PART):
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=f"{_prefix(job.id)}source")["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                    raise SourceMissing("the submitted file is not in the bucket") from error
+                raise
+            with path.open("wb") as file:
+                for block in body.iter_chunks(_BLOCK):
+                    digest.update(block)
+                    file.write(block)
+        if digest.hexdigest() != job.document.sha256:
+            raise SourceMissing("the file in the bucket is not the one that was submitted")
+
+    def put_result(self, job: JobId, *, attempt: int, revision: int, output: str, path: Path) -> None:
+        """Store one result file under this attempt's own key."""
+        name, media_type = FILES[output]
+        with unavailable_on_error(_PART), path.open("rb") as stream:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=f"{_prefix(job)}{attempt}/{revision}/{name}",
+                Body=stream,
+                ContentType=media_type,
+            )
+
+    def result_lines(self, job: Job) -> Iterator[bytes]:
+        """The lines of a DONE job's json as they arrive; it has one page a line."""
+        with unavailable_on_error(_PART):
+            body = self._client.get_object(Bucket=self._bucket, Key=_result_key(job, "json"))["Body"]
+            with body:
+                yield from body.iter_lines(_BLOCK)
+
+    def presign_result(self, job: Job, output: str, *, seconds: int) -> str:
+        """A URL by which anyone can download one result file for so long. Made per request, never stored."""
+        name, media_type = FILES[output]
+        disposition = attachment(job.document.filename, Path(name).suffix)
+        return self._public_client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": _result_key(job, output),
+                "ResponseContentType": media_type,
+                "ResponseContentDisposition": disposition,
+            },
+            ExpiresIn=seconds,
+        )
+
+    def purge(self, job: JobId) -> int:
+        """Delete every object of a job; returns how many. The caller has left the tombstone before."""
+        deleted = 0
+        with unavailable_on_error(_PART):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_prefix(job))
+            for page in pages:
+                for found in page.get("Contents", []):
+                    self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
+                    deleted += 1
+        return deleted
+
+    def ping(self) -> None:
+        """Raises Unavailable unless the bucket answers."""
+        with unavailable_on_error(_PART):
+            self._client.head_bucket(Bucket=self._bucket)
+
+
+def attachment(filename: str, suffix: str) -> str:
+    """A Content-Disposition that saves under the document's own name (RFC 6266), whatever characters it has."""
+    stem = Path(filename.replace("\\", "/")).stem or "document"
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", stem)[:100]
+    return f"attachment; filename=\"{plain}{suffix}\"; filename*=UTF-8''{quote(stem[:100] + suffix, safe='')}"
+
+
+def _prefix(job: JobId) -> str:
+    return f"jobs/{job.tenant}/{job.job_id}/"
+
+
+def _result_key(job: Job, output: str) -> str:
+    if job.result is None:
+        raise ValueError("only a DONE job has results")
+    return f"{_prefix(job.id)}{job.result.attempt}/{job.result.revision}/{FILES[output][0]}"

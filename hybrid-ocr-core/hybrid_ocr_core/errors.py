@@ -1,0 +1,177 @@
+"""The whole exception tree. Callers branch on the class, on ``code`` and on ``retryable``, never on text.
+
+HybridOcrError                     code: stable and public; retryable: is another try worth it?
+├── SettingsError                  at boot; lists all bad variables; exit code 2
+├── RequestError                   the caller must change the request
+│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
+│   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
+├── JobNotFound                    unknown, or another tenant's
+│   └── JobErased                  there is a tombstone
+├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
+├── LeaseLost                      fenced off: stop, write nothing, delete nothing
+├── JobFinished(job)               terminal already; the message can go
+├── AttemptsExhausted(job)         the attempt budget is used up
+├── DocumentRejected(code, page)   permanent: ends the job FAILED with this code
+└── Unavailable                    S3, DynamoDB or SQS away or throttling after botocore's own retries
+
+The codes of a document (``DocumentRejected``) and of a request are closed lists: ``DOCUMENT_CODES`` and
+``REQUEST_CODES``. HTTP status codes are known to ``hybrid_ocr_api.errors`` only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hybrid_ocr_core.job import Job
+
+#: code -> is it worth submitting the same document again?
+DOCUMENT_CODES: dict[str, bool] = {
+    "encrypted_document": False,
+    "corrupt_document": False,
+    "unsupported_media_type": False,
+    "unsupported_language": False,
+    "too_many_pages": False,
+    "image_too_large": False,
+    "page_timeout": True,
+    "engine_crashed": True,
+    "out_of_attempts": True,
+    "internal": True,
+}
+
+REQUEST_CODES = frozenset(
+    {
+        "unauthorized",
+        "forbidden",
+        "not_found",
+        "bad_request",
+        "file_missing",
+        "file_empty",
+        "file_too_large",
+        "unsupported_media_type",
+        "unsupported_language",
+        "idempotency_mismatch",
+        "quota_exceeded",
+        "unavailable",
+    }
+)
+
+
+class HybridOcrError(Exception):
+    """Superclass of all errors of this project. Never raised itself."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(HybridOcrError):
+    """The environment is not usable; the message lists every bad variable and its remedy."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class RequestError(HybridOcrError):
+    """The request cannot be served as it is; the message tells the caller what to change."""
+
+
+class BadRequest(RequestError):
+    """A field is malformed."""
+
+    code = "bad_request"
+
+
+class FileMissing(RequestError):
+    """There is no part named ``file``."""
+
+    code = "file_missing"
+
+
+class FileEmpty(RequestError):
+    """The file has no bytes."""
+
+    code = "file_empty"
+
+
+class FileTooLarge(RequestError):
+    """The body is over the size limit."""
+
+    code = "file_too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The content is no document that we read."""
+
+    code = "unsupported_media_type"
+
+
+class UnsupportedLanguage(RequestError):
+    """A requested language is not installed on the workers."""
+
+    code = "unsupported_language"
+
+
+class JobNotFound(HybridOcrError):
+    """There is no such job for this tenant, or it was erased."""
+
+    code = "not_found"
+
+
+class JobErased(JobNotFound):
+    """There was such a job; it was erased for good."""
+
+
+class LeaseHeld(HybridOcrError):
+    """Another worker holds a live lease; nothing is wrong."""
+
+    retryable = True
+
+    def __init__(self, until: dt.datetime) -> None:
+        super().__init__(f"the lease is held until {until.isoformat()}")
+        self.until = until
+
+
+class LeaseLost(HybridOcrError):
+    """This attempt was fenced off: the job was taken over, finished or erased by someone else."""
+
+
+class JobFinished(HybridOcrError):
+    """The job is DONE or FAILED already."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"the job is {job.status}")
+        self.job = job
+
+
+class AttemptsExhausted(HybridOcrError):
+    """The attempt budget is used up, and nobody works on the job."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.budget_used} attempts without a result")
+        self.job = job
+
+
+class DocumentRejected(HybridOcrError):
+    """The document itself cannot be processed; every further try would end the same way."""
+
+    def __init__(self, code: str, message: str, page: int | None = None) -> None:
+        if code not in DOCUMENT_CODES:
+            message, code = f"unlisted code {code!r}: {message}", "internal"
+        super().__init__(message)
+        self.document_code = code
+        self.page = page
+
+
+class Unavailable(HybridOcrError):
+    """A store or the queue did not answer, throttles or fails; the work is intact and can be tried again."""
+
+    code = "unavailable"
+    retryable = True
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"{part} is unavailable: {reason}")
+        self.part = part

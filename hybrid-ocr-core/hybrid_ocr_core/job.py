@@ -1,0 +1,150 @@
+"""The Job and its parts. Frozen, pure, no boto3: a change is a conditional write in ``job_store``, then a new Job."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hybrid_ocr_core.options import JobOptions
+
+Clock = Callable[[], dt.datetime]
+
+DEFAULT_TENANT = "default"
+
+
+def utc_now() -> dt.datetime:
+    """The production Clock."""
+    return dt.datetime.now(dt.UTC)
+
+
+class JobStatus(StrEnum):
+    """The public vocabulary: there is no other word."""
+
+    QUEUED = "QUEUED"
+    PROCESSING = "PROCESSING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {JobStatus.DONE, JobStatus.FAILED}
+
+
+class Triage(StrEnum):
+    """What a person has to do with a finished job, by its lowest page."""
+
+    APPROVED = "approved"
+    REVIEW = "review"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobId:
+    """Names a job; also what a queue message carries."""
+
+    tenant: str
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What was submitted. ``pages`` is known after the worker's preflight."""
+
+    filename: str
+    media_type: str
+    bytes: int
+    sha256: str
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Pages finished, of the pages asked for."""
+
+    pages_done: int
+    pages_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailure:
+    """Why a job is FAILED. ``code`` is one of ``errors.DOCUMENT_CODES``; ``page`` counts from 1."""
+
+    code: str
+    message: str
+    retryable: bool
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """0 to 100, over the pages that hold words; a page read from its text layer counts as 100."""
+
+    mean: float
+    p10: float
+    lowest_page: int
+    lowest: float
+
+    @property
+    def triage(self) -> Triage:
+        """Bands of the lowest page: >= 90, 50 to 90, < 50."""
+        if self.lowest >= 90:
+            return Triage.APPROVED
+        return Triage.REVIEW if self.lowest >= 50 else Triage.REJECTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a DONE job made. ``attempt`` and ``revision`` are the directory of its files in S3."""
+
+    attempt: int
+    revision: int
+    outputs: tuple[str, ...]
+    pages: int
+    confidence: Confidence | None
+    triage: Triage
+    warnings: tuple[str, ...] = ()
+    failed_pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who may write until when.
+
+    The expiry is a wall clock and decides liveness only: whether another worker may claim. What guards every
+    write is ``attempt``, the fencing token, which is raised by each claim and never reset. So a clock that is
+    wrong costs work done twice, never a stale write.
+    """
+
+    job: JobId
+    attempt: int
+    owner: str
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One document to recognise: the DynamoDB item as seen by code."""
+
+    tenant: str
+    job_id: str
+    status: JobStatus
+    version: int
+    attempt: int
+    budget_used: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    document: Document
+    options: JobOptions
+    client_reference: str | None = None
+    lease_expires_at: dt.datetime | None = None
+    progress: Progress | None = None
+    result: Result | None = None
+    failure: JobFailure | None = None
+    last_error: str | None = None
+    resends: int = 0
+
+    @property
+    def id(self) -> JobId:
+        return JobId(tenant=self.tenant, job_id=self.job_id)

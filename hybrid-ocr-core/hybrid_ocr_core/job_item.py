@@ -1,0 +1,200 @@
+"""Job <-> DynamoDB item. The only place that knows attribute names, Decimals and time stamps of the table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from hybrid_ocr_core.job import (
+    Confidence,
+    Document,
+    Job,
+    JobFailure,
+    JobId,
+    JobStatus,
+    Progress,
+    Result,
+    Triage,
+)
+from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
+
+#: A deserialised item: attribute name -> str, Decimal, dict, list. The border to typed code.
+Item = dict[str, Any]
+
+OPEN_SHARD = "OPEN"
+_META = "META"
+
+
+def key_of(job: JobId) -> Item:
+    """The primary key of a job's own item. Tenant first, so that IAM can fence tenants by ``LeadingKeys``."""
+    return {"pk": f"T#{job.tenant}#J#{job.job_id}", "sk": _META}
+
+
+def id_of(item: Item) -> JobId:
+    """The job that an item, or a row of an index that holds only keys, belongs to."""
+    _, tenant, _, job_id = item["pk"].split("#")
+    return JobId(tenant=tenant, job_id=job_id)
+
+
+def milliseconds(time: dt.datetime) -> int:
+    """Times that conditions compare are whole milliseconds since 1970, UTC."""
+    return int(time.timestamp() * 1000)
+
+
+def stamp(time: dt.datetime) -> str:
+    """Times that people read are RFC 3339, UTC."""
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_job(job: Job, *, sweep_at: int) -> Item:
+    """The item of a new job."""
+    item: Item = {
+        **key_of(job.id),
+        "tenant": job.tenant,
+        "job_id": job.job_id,
+        "status": job.status.value,
+        "version": job.version,
+        "attempt": job.attempt,
+        "budget_used": job.budget_used,
+        "created_at": stamp(job.created_at),
+        "updated_at": stamp(job.updated_at),
+        "document": from_document(job.document),
+        "options": {
+            "languages": list(job.options.languages),
+            "mode": job.options.mode.value,
+            "outputs": list(job.options.outputs),
+            "pages": str(job.options.pages),
+        },
+        "resends": job.resends,
+        "open_shard": OPEN_SHARD,
+        "sweep_at": sweep_at,
+    }
+    if job.client_reference is not None:
+        item["client_reference"] = job.client_reference
+    return item
+
+
+def to_job(item: Item) -> Job:
+    """Read an item back; Decimals become ints and floats here and nowhere else."""
+    options = item["options"]
+    lease = item.get("lease_expires_at")
+    progress = item.get("progress")
+    return Job(
+        tenant=item["tenant"],
+        job_id=item["job_id"],
+        status=JobStatus(item["status"]),
+        version=int(item["version"]),
+        attempt=int(item["attempt"]),
+        budget_used=int(item["budget_used"]),
+        created_at=dt.datetime.fromisoformat(item["created_at"]),
+        updated_at=dt.datetime.fromisoformat(item["updated_at"]),
+        document=_to_document(item["document"]),
+        options=JobOptions(
+            languages=tuple(options["languages"]),
+            mode=Mode(options["mode"]),
+            outputs=tuple(options["outputs"]),
+            pages=PageSelection.parse(options["pages"]),
+        ),
+        client_reference=item.get("client_reference"),
+        lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
+        progress=None
+        if progress is None
+        else Progress(pages_done=int(progress["pages_done"]), pages_total=int(progress["pages_total"])),
+        result=_to_result(item["result"]) if "result" in item else None,
+        failure=_to_failure(item["failure"]) if "failure" in item else None,
+        last_error=item.get("last_error"),
+        resends=int(item.get("resends", 0)),
+    )
+
+
+def from_document(document: Document) -> Item:
+    """A map attribute."""
+    return {
+        "filename": document.filename,
+        "media_type": document.media_type,
+        "bytes": document.bytes,
+        "sha256": document.sha256,
+        "pages": document.pages,
+    }
+
+
+def _to_document(item: Item) -> Document:
+    return Document(
+        filename=item["filename"],
+        media_type=item["media_type"],
+        bytes=int(item["bytes"]),
+        sha256=item["sha256"],
+        pages=None if item["pages"] is None else int(item["pages"]),
+    )
+
+
+def from_progress(progress: Progress) -> Item:
+    """A map attribute."""
+    return {"pages_done": progress.pages_done, "pages_total": progress.pages_total}
+
+
+def from_failure(failure: JobFailure) -> Item:
+    """A map attribute."""
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "page": failure.page,
+    }
+
+
+def _to_failure(item: Item) -> JobFailure:
+    return JobFailure(
+        code=item["code"],
+        message=item["message"],
+        retryable=item["retryable"],
+        page=None if item["page"] is None else int(item["page"]),
+    )
+
+
+def from_result(result: Result) -> Item:
+    """A map attribute; DynamoDB takes no floats, so confidences are Decimals with two digits."""
+    confidence = result.confidence
+    return {
+        "attempt": result.attempt,
+        "revision": result.revision,
+        "outputs": list(result.outputs),
+        "pages": result.pages,
+        "triage": result.triage.value,
+        "warnings": list(result.warnings),
+        "failed_pages": list(result.failed_pages),
+        "confidence": None
+        if confidence is None
+        else {
+            "mean": _decimal(confidence.mean),
+            "p10": _decimal(confidence.p10),
+            "lowest_page": confidence.lowest_page,
+            "lowest": _decimal(confidence.lowest),
+        },
+    }
+
+
+def _to_result(item: Item) -> Result:
+    confidence = item["confidence"]
+    return Result(
+        attempt=int(item["attempt"]),
+        revision=int(item["revision"]),
+        outputs=tuple(item["outputs"]),
+        pages=int(item["pages"]),
+        triage=Triage(item["triage"]),
+        warnings=tuple(item["warnings"]),
+        failed_pages=tuple(int(page) for page in item["failed_pages"]),
+        confidence=None
+        if confidence is None
+        else Confidence(
+            mean=float(confidence["mean"]),
+            p10=float(confidence["p10"]),
+            lowest_page=int(confidence["lowest_page"]),
+            lowest=float(confidence["lowest"]),
+        ),
+    )
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(str(round(value, 2)))

@@ -1,0 +1,163 @@
+"""SQS: "look at this job". A message is a hint; the job's item decides.
+
+Facts that shape this class:
+* At least once, in no order, and once more even after a delete: the receiver must be idempotent.
+* A receipt handle belongs to one receive. A stale one may or may not work, and may be refused with an error: then
+  the message comes back, and the item says that nothing is left to do. So such errors are logged, never raised.
+* ``maxReceiveCount`` is a backstop for what no worker can read, not a retry budget: a busy job hides its message for
+  the rest of the lease instead of letting it bounce.
+
+IAM: sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueAttributes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.job import JobId
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_log = logging.getLogger(__name__)
+
+_PART = "SQS"
+_VERSION = 1
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+LONG_POLL_SECONDS = 20
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+MAX_VISIBILITY_SECONDS = 12 * 3600
+_STALE_HANDLE = {
+    "ReceiptHandleIsInvalid",
+    "AWS.SimpleQueueService.ReceiptHandleIsInvalid",
+    "InvalidParameterValue",
+    "MessageNotInflight",
+    "AWS.SimpleQueueService.MessageNotInflight",
+}
+
+
+class MalformedMessage(ValueError):
+    """The body is not one that this version understands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    """One delivery. ``receipt_handle`` is good for this receive only and is never stored."""
+
+    body: str
+    receipt_handle: str
+    receive_count: int
+    sent_at: float
+
+    @property
+    def age_seconds(self) -> float:
+        return max(0.0, time.time() - self.sent_at)
+
+    def job(self) -> JobId:
+        """Which job to look at.
+
+        Raises:
+            MalformedMessage: not our JSON, or of another version.
+        """
+        try:
+            fields = json.loads(self.body)
+            if fields["v"] != _VERSION:
+                raise MalformedMessage(f"version {fields['v']!r} is not {_VERSION}")
+            return JobId(tenant=str(fields["tenant"]), job_id=str(fields["job_id"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedMessage(str(error)) from error
+
+
+class JobQueue:
+    """One lane and its dead-letter queue."""
+
+    def __init__(self, client: SQSClient, url: str, dead_letter_url: str) -> None:
+        self._client = client
+        self._url = url
+        self._dead_letter_url = dead_letter_url
+
+    def send(self, job: JobId) -> None:
+        """Raises Unavailable."""
+        body = json.dumps({"v": _VERSION, "tenant": job.tenant, "job_id": job.job_id})
+        with unavailable_on_error(_PART):
+            self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> ReceivedMessage | None:
+        """Wait for one message; None when none came. Raises Unavailable."""
+        with unavailable_on_error(_PART):
+            response = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=1,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=visibility_seconds,
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            )
+        for message in response.get("Messages", []):
+            attributes = message.get("Attributes", {})
+            return ReceivedMessage(
+                body=message.get("Body", ""),
+                receipt_handle=message["ReceiptHandle"],
+                receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
+                sent_at=int(attributes.get("SentTimestamp", 0)) / 1000,
+            )
+        return None
+
+    def hide(self, message: ReceivedMessage, seconds: float) -> None:
+        """Make the message invisible for so long from now; 0 shows it at once. Raises Unavailable."""
+        timeout = max(0, min(MAX_VISIBILITY_SECONDS, int(seconds)))
+        with unavailable_on_error(_PART), _stale_handle_is_fine("hide"):
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=timeout
+            )
+
+    def delete(self, message: ReceivedMessage) -> None:
+        """Only after the terminal state is committed. Raises Unavailable."""
+        with unavailable_on_error(_PART), _stale_handle_is_fine("delete"):
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt_handle)
+
+    def send_to_dead_letters(self, message: ReceivedMessage, *, job: JobId | None, reason: str) -> None:
+        """Put a copy of a message into the dead-letter queue, with job id and reason. Raises Unavailable."""
+        if not self._dead_letter_url:
+            return
+        attributes = {"reason": reason[:256] or "unknown"}
+        if job is not None:
+            attributes |= {"tenant": job.tenant, "job_id": job.job_id}
+        with unavailable_on_error(_PART):
+            self._client.send_message(
+                QueueUrl=self._dead_letter_url,
+                MessageBody=message.body or "{}",
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+                },
+            )
+
+    def ping(self) -> None:
+        """Raises Unavailable unless the queue answers."""
+        with unavailable_on_error(_PART):
+            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+
+class _stale_handle_is_fine:  # noqa: N801 - reads as a phrase in a with statement
+    """Swallows SQS's refusal of an old receipt handle, which says only that someone else has the message now."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if not isinstance(error, ClientError):
+            return False
+        code = error.response.get("Error", {}).get("Code", "")
+        if code not in _STALE_HANDLE:
+            return False
+        _log.info("Could not %s a message: %s.", self._verb, code, extra={"action": "stale_receipt_handle"})
+        return True

@@ -1,0 +1,438 @@
+"""DynamoDB: the source of truth. One method = one state transition = one conditional write.
+
+The state table (the README shows the same; a test holds the two together):
+
+    from                        method    guard in the ConditionExpression                    to
+    -                           create    attribute_not_exists(pk)                            QUEUED
+    QUEUED                      claim     status = QUEUED, budget left                        PROCESSING, attempt + 1
+    PROCESSING, lease expired   claim     lease_expires_at < :now, budget left                PROCESSING, attempt + 1
+    PROCESSING                  renew     status = PROCESSING AND attempt = :mine             PROCESSING
+    PROCESSING                  complete  status = PROCESSING AND attempt = :mine             DONE
+    PROCESSING                  fail      status = PROCESSING AND attempt = :mine             FAILED
+    PROCESSING                  release   status = PROCESSING AND attempt = :mine             QUEUED
+    QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
+    QUEUED                      resend    status = QUEUED AND sweep_at = :seen                QUEUED
+    any                         erase     attribute_exists(pk)                                erased, attempt + 1
+
+Three rules hold for each of them:
+
+* A write whose response was lost is sent again by botocore and then fails its own condition. So every write asks
+  for ``ALL_OLD`` and takes an item that already shows this very write for success.
+* Every write after a claim carries ``attempt = :mine``, the fencing token. An expired lease that nobody took may
+  still complete: the token counts, not the clock.
+* Nothing is read before it is written: guard and change are one call.
+
+The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that someone may have to look after: not yet
+terminal, or erased with objects left. Reads from it are hints; each action is a conditional write on the item.
+
+IAM: dynamodb:PutItem, GetItem, UpdateItem on the table, Query on its index ``open``, DescribeTable for readiness.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from hybrid_ocr_core import job_item
+from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.errors import AttemptsExhausted, JobErased, JobFinished, JobNotFound, LeaseHeld, LeaseLost
+from hybrid_ocr_core.job import (
+    Clock,
+    Document,
+    Job,
+    JobFailure,
+    JobId,
+    JobStatus,
+    Lease,
+    Progress,
+    Result,
+    utc_now,
+)
+from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_PART = "DynamoDB"
+_OPEN_INDEX = "open"
+
+#: How long a QUEUED job may stay untaken before it is sent again; doubled with each resend up to the cap, so that a
+#: queue which is merely long does not fill up with copies.
+RESEND_AFTER = dt.timedelta(seconds=60)
+_RESEND_CAP = dt.timedelta(hours=1)
+#: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
+_TOMBSTONE_KEPT = dt.timedelta(days=15)
+
+#: DynamoDB's reserved words among our attribute names; it refuses an alias that is not used.
+_RESERVED = ("#status", "#owner", "#result")
+_FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :now))"
+_NOT_ERASED = "attribute_not_exists(erased_at)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenJob:
+    """An entry of the index ``open``: possibly stale, so act by condition only."""
+
+    job: JobId
+    sweep_at: int
+    resends: int
+    is_erased: bool
+
+
+class JobStore:
+    """The jobs of all tenants in one table. Raises ``Unavailable`` from every method when DynamoDB is away."""
+
+    def __init__(
+        self, client: DynamoDBClient, table: str, *, lease: dt.timedelta, attempt_budget: int, clock: Clock = utc_now
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._lease = lease
+        self._attempt_budget = attempt_budget
+        self._clock = clock
+
+    def create(self, job: Job) -> None:
+        """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
+        item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + RESEND_AFTER))
+        with unavailable_on_error(_PART):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=_serialise(item),
+                    ConditionExpression="attribute_not_exists(pk)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                # The id is 128 random bits, so an item that is there is our own: the first response was lost.
+                return
+
+    def get(self, job: JobId) -> Job:
+        """Read a job, strongly consistent.
+
+        Raises:
+            JobNotFound: no such job, or it was erased.
+        """
+        with unavailable_on_error(_PART):
+            response = self._client.get_item(TableName=self._table, Key=_key(job), ConsistentRead=True)
+        item = _deserialise(response.get("Item"))
+        if not item or "erased_at" in item:
+            raise JobNotFound("there is no such job")
+        return job_item.to_job(item)
+
+    def claim(self, job: JobId) -> tuple[Job, Lease]:
+        """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.
+
+        Raises:
+            JobNotFound: no item, or erased.
+            JobFinished: terminal already.
+            LeaseHeld: another worker is on it.
+            AttemptsExhausted: free, but the budget is used up.
+        """
+        now = self._clock()
+        owner = uuid.uuid4().hex  # fresh per call: an item that shows it can only be this call's own write
+        expires_at = now + self._lease
+        written, item = self._update(
+            job,
+            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND budget_used < :budget AND {_FREE}",
+            update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
+            " updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
+            values={
+                ":queued": JobStatus.QUEUED,
+                ":processing": JobStatus.PROCESSING,
+                ":owner": owner,
+                ":now": milliseconds(now),
+                ":expires": milliseconds(expires_at),
+                ":sweep_at": milliseconds(expires_at + RESEND_AFTER),
+                ":budget": self._attempt_budget,
+                ":one": 1,
+                ":stamp": job_item.stamp(now),
+            },
+        )
+        if not written and item.get("owner") != owner:
+            raise self._why_not_claimed(item, now)
+        found = job_item.to_job(item)
+        return found, Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at)
+
+    def renew(self, lease: Lease, progress: Progress | None = None, document: Document | None = None) -> Lease:
+        """Move the lease's expiry on, and carry the progress and what the preflight found out.
+
+        Raises:
+            LeaseLost: fenced off.
+        """
+        now = self._clock()
+        expires_at = now + self._lease
+        sets = ["lease_expires_at = :expires", "sweep_at = :sweep_at", "updated_at = :stamp"]
+        values: dict[str, Any] = {
+            ":expires": milliseconds(expires_at),
+            ":sweep_at": milliseconds(expires_at + RESEND_AFTER),
+            ":stamp": job_item.stamp(now),
+        }
+        if progress is not None:
+            sets.append("progress = :progress")
+            values[":progress"] = job_item.from_progress(progress)
+        if document is not None:
+            sets.append("document = :document")
+            values[":document"] = job_item.from_document(document)
+        self._update_mine(lease, update="SET " + ", ".join(sets), values=values)
+        return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
+
+    def complete(self, lease: Lease, document: Document, result: Result) -> None:
+        """PROCESSING -> DONE, pointing at the files of this very attempt.
+
+        Raises:
+            LeaseLost: fenced off; the files of this attempt stay unseen.
+        """
+        progress = Progress(pages_done=result.pages, pages_total=result.pages)
+        self._update_mine(
+            lease,
+            update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
+            " updated_at = :stamp REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
+            values={
+                ":done": JobStatus.DONE,
+                ":result": job_item.from_result(result),
+                ":document": job_item.from_document(document),
+                ":progress": job_item.from_progress(progress),
+                ":stamp": job_item.stamp(self._clock()),
+            },
+            shows=lambda item: item.get("status") == JobStatus.DONE,
+        )
+
+    def fail(self, lease: Lease, failure: JobFailure) -> None:
+        """PROCESSING -> FAILED, for good.
+
+        Raises:
+            LeaseLost: fenced off.
+        """
+        self._update_mine(
+            lease,
+            update="SET #status = :failed, failure = :failure, updated_at = :stamp"
+            " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
+            values={
+                ":failed": JobStatus.FAILED,
+                ":failure": job_item.from_failure(failure),
+                ":stamp": job_item.stamp(self._clock()),
+            },
+            shows=lambda item: item.get("status") == JobStatus.FAILED,
+        )
+
+    def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
+        """PROCESSING -> QUEUED: give the job back, to be taken after ``retry_in``.
+
+        ``spend_budget=False`` returns the attempt to the budget: a shutdown or an outage is not the document's fault.
+
+        Raises:
+            LeaseLost: fenced off.
+        """
+        now = self._clock()
+        self._update_mine(
+            lease,
+            update="SET #status = :queued, sweep_at = :sweep_at, last_error = :reason, updated_at = :stamp,"
+            " budget_used = budget_used - :refund REMOVE #owner, lease_expires_at",
+            values={
+                ":queued": JobStatus.QUEUED,
+                ":sweep_at": milliseconds(now + retry_in + RESEND_AFTER),
+                ":reason": reason[:500],
+                ":refund": 0 if spend_budget else 1,
+                ":stamp": job_item.stamp(now),
+            },
+            shows=lambda item: item.get("status") == JobStatus.QUEUED,
+        )
+
+    def exhaust(self, job: Job) -> JobFailure:
+        """A free job whose budget is used up -> FAILED ``out_of_attempts``, with the last reason.
+
+        Raises:
+            LeaseLost: it is not free, or it was claimed or redriven since ``job`` was read.
+        """
+        now = self._clock()
+        reason = job.last_error or "the worker died without a word each time"
+        failure = JobFailure(
+            code="out_of_attempts",
+            message=f"gave up after {job.budget_used} attempts; the last ended with: {reason}",
+            retryable=True,
+        )
+        written, item = self._update(
+            job.id,
+            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND attempt = :seen"
+            f" AND budget_used >= :budget AND {_FREE}",
+            update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
+            " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
+            values={
+                ":queued": JobStatus.QUEUED,
+                ":processing": JobStatus.PROCESSING,
+                ":failed": JobStatus.FAILED,
+                ":failure": job_item.from_failure(failure),
+                ":seen": job.attempt,
+                ":budget": self._attempt_budget,
+                ":now": milliseconds(now),
+                ":one": 1,
+                ":stamp": job_item.stamp(now),
+            },
+        )
+        already = item.get("status") == JobStatus.FAILED and item.get("attempt") == job.attempt
+        if not written and not already:
+            raise LeaseLost("the job is not free any more")
+        return failure
+
+    def open_jobs(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob]:
+        """Jobs whose ``sweep_at`` has passed, oldest first, at most ``limit``; a hint, for it may lag."""
+        with unavailable_on_error(_PART):
+            response = self._client.query(
+                TableName=self._table,
+                IndexName=_OPEN_INDEX,
+                KeyConditionExpression="open_shard = :shard AND sweep_at < :before",
+                ExpressionAttributeValues=_serialise({":shard": OPEN_SHARD, ":before": milliseconds(before)}),
+                Limit=limit,
+            )
+        for raw in response["Items"]:
+            item = _deserialise(raw)
+            yield OpenJob(
+                job=job_item.id_of(item),
+                sweep_at=int(item["sweep_at"]),
+                resends=int(item.get("resends", 0)),
+                is_erased="erased_at" in item,
+            )
+
+    def resend(self, entry: OpenJob) -> bool:
+        """Take the right to send an untaken QUEUED job's message again; False when someone else has it.
+
+        A crash between this write and the send leaves the job to the next sweep, after the new ``sweep_at``.
+        """
+        now = self._clock()
+        # Jitter keeps the sweepers of a fleet from meeting at the same job, and makes the value this call's own.
+        delay = min(_RESEND_CAP, RESEND_AFTER * 2 ** min(entry.resends, 16)) * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
+        sweep_at = milliseconds(now + delay)
+        written, item = self._update(
+            entry.job,
+            condition=f"{_NOT_ERASED} AND #status = :queued AND sweep_at = :seen",
+            update="SET sweep_at = :sweep_at ADD resends :one, version :one",
+            values={":queued": JobStatus.QUEUED, ":seen": entry.sweep_at, ":sweep_at": sweep_at, ":one": 1},
+        )
+        return written or item.get("sweep_at") == sweep_at
+
+    def erase(self, job: JobId) -> None:
+        """Leave a tombstone: the job is unreadable at once, and attempt + 1 fences off a running worker.
+
+        The index keeps the tombstone until its objects are purged, after the lease of a running attempt.
+
+        Raises:
+            JobNotFound: no such job; erasing twice is no error.
+        """
+        now = self._clock()
+        written, item = self._update(
+            job,
+            condition=f"attribute_exists(pk) AND {_NOT_ERASED}",
+            update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
+            " expires_at = :expires ADD attempt :one, version :one"
+            " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
+            " lease_expires_at",
+            values={
+                ":stamp": job_item.stamp(now),
+                ":shard": OPEN_SHARD,
+                ":sweep_at": milliseconds(now + self._lease),
+                ":expires": int((now + _TOMBSTONE_KEPT).timestamp()),
+                ":one": 1,
+            },
+        )
+        if not written and "erased_at" not in item:
+            raise JobNotFound("there is no such job")
+
+    def purged(self, entry: OpenJob) -> None:
+        """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
+        self._update(
+            entry.job,
+            condition="attribute_exists(erased_at)",
+            update="REMOVE open_shard, sweep_at",
+        )
+
+    def ping(self) -> None:
+        """Raises Unavailable unless the table answers."""
+        with unavailable_on_error(_PART):
+            self._client.describe_table(TableName=self._table)
+
+    def _why_not_claimed(self, item: Item, now: dt.datetime) -> Exception:
+        if not item:
+            return JobNotFound("there is no such job")
+        if "erased_at" in item:
+            return JobErased("the job was erased")
+        job = job_item.to_job(item)
+        if job.status.is_terminal:
+            return JobFinished(job)
+        if job.status is JobStatus.PROCESSING and job.lease_expires_at and job.lease_expires_at >= now:
+            return LeaseHeld(job.lease_expires_at)
+        return AttemptsExhausted(job)
+
+    def _update_mine(
+        self,
+        lease: Lease,
+        *,
+        update: str,
+        values: Mapping[str, Any],
+        shows: Callable[[Item], bool] = lambda _item: False,
+    ) -> None:
+        """A fenced write: needs PROCESSING and this lease's attempt; ``shows`` tells our own earlier write."""
+        written, item = self._update(
+            lease.job,
+            condition="#status = :processing AND attempt = :mine",
+            update=f"{update} ADD version :one",
+            values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
+        )
+        if not written and not (item.get("attempt") == lease.attempt and "erased_at" not in item and shows(item)):
+            raise LeaseLost(f"attempt {lease.attempt} was fenced off")
+
+    def _update(
+        self,
+        job: JobId,
+        *,
+        condition: str,
+        update: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> tuple[bool, Item]:
+        """One conditional write: (True, the item as it is now), or (False, the item that refused it)."""
+        aliases = {alias: alias[1:] for alias in _RESERVED if alias in condition + update}
+        arguments: dict[str, Any] = {}
+        if aliases:
+            arguments["ExpressionAttributeNames"] = aliases
+        if values:
+            arguments["ExpressionAttributeValues"] = _serialise(values)
+        with unavailable_on_error(_PART):
+            try:
+                response = self._client.update_item(
+                    TableName=self._table,
+                    Key=_key(job),
+                    ConditionExpression=condition,
+                    UpdateExpression=update,
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **arguments,
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                # Raw DynamoDB JSON even where a resource made the call; absent when there was no item at all.
+                refused: Any = error.response.get("Item")
+                return False, _deserialise(refused)
+        return True, _deserialise(response.get("Attributes"))
+
+
+_serialiser = TypeSerializer()
+_deserialiser = TypeDeserializer()
+
+
+def _key(job: JobId) -> dict[str, Any]:
+    return _serialise(key_of(job))
+
+
+def _serialise(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialiser.serialize(value) for name, value in values.items()}
+
+
+def _deserialise(raw: Mapping[str, Any] | None) -> Item:
+    return {name: _deserialiser.deserialize(value) for name, value in (raw or {}).items()}

@@ -1,0 +1,49 @@
+"""The loop: long poll, process, until asked to stop."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_worker.processing import Processor
+from hybrid_ocr_worker.shutdown import Shutdown, StopWaiting
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Consumer:
+    """One worker process reads one document at a time; fleets grow by count alone."""
+
+    def __init__(self, queue: JobQueue, processor: Processor, shutdown: Shutdown, *, visibility_seconds: int) -> None:
+        self._queue = queue
+        self._processor = processor
+        self._shutdown = shutdown
+        self._visibility_seconds = visibility_seconds
+
+    def run(self) -> None:
+        """Until the shutdown is requested; the job in hand is finished or given back first."""
+        failures = 0
+        while not self._shutdown.requested.is_set():
+            try:
+                self._take_one()
+                failures = 0
+            except StopWaiting:
+                return
+            except Unavailable as error:
+                failures += 1
+                _log.warning("Waiting for AWS: %s.", error, extra={"action": "unavailable"})
+                window = min(_LONGEST_PAUSE_SECONDS, 2.0**failures)
+                # Full jitter, so that a fleet does not come back all at once after an outage.
+                self._shutdown.requested.wait(random.uniform(0.5, window))  # noqa: S311 - not cryptography
+
+    def _take_one(self) -> None:
+        # A signal breaks this wait off. A message that SQS hands out in that very moment stays hidden for its
+        # visibility time and then comes back.
+        with self._shutdown:
+            message = self._queue.receive(visibility_seconds=self._visibility_seconds)
+        if message is not None:
+            self._processor.process(message)

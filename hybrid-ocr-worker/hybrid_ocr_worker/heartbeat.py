@@ -1,0 +1,105 @@
+"""Keeps a claim alive while its document is read: renews the lease, then hides the message for as long.
+
+In this order: were the message hidden but the lease lapsed, the job would be free and nobody told to take it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from hybrid_ocr_core.errors import LeaseLost, Unavailable
+from hybrid_ocr_core.job import Document, Lease, Progress
+from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
+from hybrid_ocr_core.job_store import JobStore
+
+_log = logging.getLogger(__name__)
+
+#: Progress is written at most this often; the page in hand takes longer anyway.
+_PROGRESS_SECONDS = 1.0
+
+
+class Heartbeat:
+    """A thread from entering to leaving. The worker asks ``check`` while it works."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        queue: JobQueue,
+        message: ReceivedMessage,
+        lease: Lease,
+        *,
+        lease_seconds: int,
+        beat_seconds: float,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._message = message
+        self._lease = lease
+        self._lease_seconds = lease_seconds
+        self._beat_seconds = beat_seconds
+        self._ended = threading.Event()
+        self._is_lost = False
+        self._renewed_at = time.monotonic()
+        self._told_at = time.monotonic()
+        # The thread logs with the job's own fields.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raises LeaseLost when the job is someone else's, or may be: no renewal for nearly a lease.
+
+        The second is on this machine's monotonic clock, so a worker that was paused stops itself, whatever the wall
+        clocks say.
+        """
+        if self._is_lost:
+            raise LeaseLost("the heartbeat was fenced off")
+        if time.monotonic() - self._renewed_at > self._lease_seconds * 0.9:
+            raise LeaseLost("the lease could not be renewed in time")
+
+    def tell(self, progress: Progress, document: Document) -> None:
+        """Show progress; seldom enough that it costs little. Raises LeaseLost."""
+        now = time.monotonic()
+        if now - self._told_at < _PROGRESS_SECONDS:
+            return
+        self._told_at = now
+        try:
+            self._store.renew(self._lease, progress, document)
+            self._renewed_at = now
+        except Unavailable as error:
+            # Progress is a courtesy; the heartbeat decides whether the lease is in danger.
+            _log.info("Could not show progress: %s.", error, extra={"action": "progress_postponed"})
+
+    def _run(self) -> None:
+        wait = self._beat_seconds
+        while not self._ended.wait(wait):
+            started = time.monotonic()
+            try:
+                self._store.renew(self._lease)
+                self._renewed_at = started
+                self._queue.hide(self._message, self._lease_seconds)
+                wait = self._beat_seconds
+            except LeaseLost:
+                self._is_lost = True
+                return
+            except Unavailable as error:
+                wait = self._beat_seconds / 4
+                _log.warning("A heartbeat failed: %s.", error, extra={"action": "heartbeat_failed"})
+            except Exception:
+                # The border of this thread: without a heartbeat the worker stops itself before the lease ends.
+                _log.exception("The heartbeat died.", extra={"action": "heartbeat_died"})
+                return

@@ -1,0 +1,181 @@
+"""The composition root of a worker: command line, settings, wiring, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hybrid_ocr_core import aws, logs
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.errors import DocumentRejected, SettingsError
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_worker.consumer import Consumer
+from hybrid_ocr_worker.processing import Processor
+from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.settings import WorkerSettings
+from hybrid_ocr_worker.shutdown import Shutdown
+from hybrid_ocr_worker.supervisor import Supervisor
+from hybrid_ocr_worker.sweeper import Sweeper, sweep_forever
+
+_log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 60
+#: What a supervisor waits beyond its children's own grace time.
+_MARGIN_SECONDS = 5
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a sub-command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        settings = WorkerSettings.from_env(environment)
+        logs.configure(settings.log_level)
+        if parsed.command == "sweep":
+            return _sweep(settings)
+        processes = parsed.processes or settings.processes
+        return _consume(settings) if processes == 1 else _supervise(settings, processes, environment)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"aws_worker.py: {problem}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aws_worker.py",
+        description="The worker of hybrid-ocr. Settings come from the environment and .env; see .env.example.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    consume = commands.add_parser("consume", help="take jobs from the queue until SIGTERM")
+    consume.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="worker processes on this machine (default: OCR_WORKER_PROCESSES, else one per core)",
+    )
+    commands.add_parser("sweep", help="heal once what crashes left, then exit")
+    return parser
+
+
+def _consume(settings: WorkerSettings) -> int:
+    shutdown = Shutdown(settings.grace_seconds)
+    shutdown.install()
+    scratch = _own_scratch(settings.scratch)
+    store, queue, documents = _connect(settings)
+    sandbox = WarmSandbox(
+        directory=scratch / "tmp", memory_bytes=settings.child_memory_mb << 20, pages=settings.child_pages
+    )
+    with sandbox:
+        engine = _probe(settings, sandbox)
+        processor = Processor(
+            settings=settings,
+            store=store,
+            queue=queue,
+            documents=documents,
+            recogniser=Recogniser(settings, sandbox, engine),
+            sandbox=sandbox,
+            shutdown=shutdown,
+            scratch=scratch,
+        )
+        threading.Thread(
+            target=sweep_forever,
+            args=(Sweeper(store, queue, documents),),
+            # Every process has a timer; together the processes of a machine sweep once in the interval.
+            kwargs={"every_seconds": settings.sweep_seconds * settings.processes, "stop": shutdown.requested},
+            name="sweeper",
+            daemon=True,
+        ).start()
+        _log.info("Ready for jobs.", extra={"action": "worker_ready"})
+        Consumer(queue, processor, shutdown, visibility_seconds=settings.lease_seconds).run()
+    shutil.rmtree(scratch, ignore_errors=True)
+    _log.info("Stopped.", extra={"action": "worker_stopped"})
+    return 0
+
+
+def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[str, str]) -> int:
+    shutdown = Shutdown(settings.grace_seconds)
+    shutdown.install()
+    command = [sys.executable, str(Path(sys.argv[0]).resolve()), "consume", "--processes", "1"]
+    children = {**environment, "OCR_WORKER_PROCESSES": str(processes), "OCR_SUPERVISED": "1"}
+    supervisor = Supervisor([command] * processes, children)
+    supervisor.run(shutdown.requested, grace_seconds=settings.grace_seconds + _MARGIN_SECONDS)
+    return 0
+
+
+def _sweep(settings: WorkerSettings) -> int:
+    actions = Sweeper(*_connect(settings)).sweep()
+    _log.info("Swept: %s actions.", actions, extra={"action": "swept"})
+    return 0
+
+
+def _connect(settings: WorkerSettings) -> tuple[JobStore, JobQueue, DocumentStore]:
+    clients = aws.connect(settings.aws)
+    store = JobStore(
+        clients.dynamodb,
+        settings.aws.table,
+        lease=dt.timedelta(seconds=settings.lease_seconds),
+        attempt_budget=settings.attempt_budget,
+    )
+    queue = JobQueue(clients.sqs, settings.aws.queue_url, settings.aws.dead_letter_queue_url)
+    return store, queue, DocumentStore(clients.s3, settings.aws.bucket)
+
+
+def _probe(settings: WorkerSettings, sandbox: WarmSandbox) -> EngineInfo:
+    """Choose the engine, once; every language we promise must be there.
+
+    Raises:
+        SettingsError: no engine, or a language without its data.
+    """
+    try:
+        found = sandbox.call_twice("probe", seconds=_PROBE_SECONDS, engine=settings.engine, **sandbox.limits_for(0))
+    except DocumentRejected as error:
+        raise SettingsError(
+            [f"OCR_ENGINE={settings.engine}: Tesseract does not start; install tesseract-ocr and the Python packages"]
+        ) from error
+    missing = [language for language in settings.languages if language not in found["languages"]]
+    if missing:
+        names = " ".join(f"tesseract-ocr-{language.replace('_', '-')}" for language in missing)
+        raise SettingsError([f"OCR_LANGUAGES: no data for {', '.join(missing)}; install {names}, or take them out"])
+    _log.info(
+        "Engine: %s, Tesseract %s.", found["name"], found["tesseract"], extra={"action": "engine_chosen"}
+    )
+    return EngineInfo(name=found["name"], tesseract=found["tesseract"], languages=settings.languages)
+
+
+def _own_scratch(root: Path) -> Path:
+    """This process's directory for documents in work; what dead workers left behind is removed.
+
+    Raises:
+        SettingsError: the directory cannot be written.
+    """
+    own = root / f"worker-{os.getpid()}"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in root.glob("worker-*"):
+            if not _is_alive(left.name.removeprefix("worker-")):
+                shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir(mode=0o700)
+    except OSError as error:
+        raise SettingsError([f"OCR_SCRATCH_DIR={root} cannot be written: {error.strerror}"]) from error
+    return own
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

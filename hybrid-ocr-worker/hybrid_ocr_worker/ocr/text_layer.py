@@ -1,0 +1,162 @@
+"""Draws the searchable PDF: the document as it came, with the recognised words as invisible text on top of the ink."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pikepdf import Array, Dictionary, Name, Object, ObjectStreamMode, Pdf, StreamDecodeLevel
+
+from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, GlyphlessFont
+from hybrid_ocr_worker.ocr.old_layer import CleanForms, remove_invisible_text
+from hybrid_ocr_worker.ocr.page_geometry import inherited, shown_page, upright_matrix
+from hybrid_ocr_worker.ocr.result import PageResult, Source
+from hybrid_ocr_worker.ocr.text_lines import PlacedWord, placed_lines
+
+_UNITS_PER_POINT = 10  # the layer's coordinates are whole numbers of tenths of a point
+_WIDTH_ERROR = 0.25  # points that a word's end may be off before its scaling gets another digit
+_SIZE_STEP = 1.06  # neighbouring lines whose sizes differ less are set in the same size
+
+
+def draw_searchable_pdf(source: Path, pages: Iterable[PageResult], target: Path) -> None:
+    """Graft the words of the recognised pages onto the document; other pages stay as they are.
+
+    Args:
+        source: a PDF that opens without a password; the result is never encrypted.
+        pages: is read once, one page held at a time. Pages that were not recognised may be left out.
+        target: where the result goes.
+
+    """
+    with Pdf.open(source) as pdf:
+        layer = _TextLayer(pdf)
+        for page in pages:
+            if page.source in (Source.OCR, Source.HYBRID):
+                layer.graft(page)
+        layer.finish()
+        if layer.changed or pdf.is_encrypted:
+            _save(pdf, target)
+        else:
+            shutil.copyfile(source, target)
+
+
+def _save(pdf: Pdf, target: Path) -> None:
+    """Write every stream with the very bytes and the filter it came with."""
+    pdf.save(
+        target,
+        encryption=False,
+        compress_streams=False,
+        stream_decode_level=StreamDecodeLevel.none,
+        object_stream_mode=ObjectStreamMode.preserve,
+        deterministic_id=True,  # drawing the same again gives the same file
+    )
+
+
+class _TextLayer:
+    """The new text of one document: its one font, and what goes before the contents of its pages."""
+
+    def __init__(self, pdf: Pdf) -> None:
+        self.changed = False
+        self._pdf = pdf
+        self._clean_forms: CleanForms = {}
+        self._font = GlyphlessFont()
+        self._font_object: Dictionary | None = None
+
+    def graft(self, page: PageResult) -> None:
+        """Take an old invisible layer off the page and put the recognised words under its contents."""
+        target = self._pdf.pages[page.page - 1].obj
+        self.changed |= remove_invisible_text(self._pdf, target, self._clean_forms)
+        shown = shown_page(target)
+        lines = list(placed_lines(page, (shown.width, shown.height)))
+        if not lines:
+            return
+        self.changed = True
+        matrix = upright_matrix(shown, page.rotation, _UNITS_PER_POINT)
+        name = _add_font(target, self._document_font())
+        content = b"q %s cm BT 3 Tr%s\nET Q\n" % (
+            b" ".join(_number(value) for value in matrix),
+            b"".join(_type_set(lines, self._font, name.encode())),
+        )
+        stream = self._pdf.make_stream(zlib.compress(content, 9), Filter=Name.FlateDecode)
+        target.Contents = Array([stream, *_streams(target)])
+
+    def finish(self) -> None:
+        """Write the font, which now knows all characters of the document."""
+        if self._font_object is not None:
+            self._font.write_to(self._pdf, self._font_object)
+
+    def _document_font(self) -> Dictionary:
+        if self._font_object is None:
+            self._font_object = self._pdf.make_indirect(Dictionary())
+        return self._font_object
+
+
+def _streams(page: Object) -> list[Object]:
+    contents = page.get("/Contents")
+    if isinstance(contents, Array):
+        return list(contents)
+    return [] if contents is None else [contents]
+
+
+def _add_font(page: Object, font: Object) -> str:
+    """Enter the font in the page's resources, shared ones where they are shared, and tell its name there."""
+    resources = inherited(page, "/Resources")
+    if not isinstance(resources, Dictionary):
+        page.Resources = Dictionary()
+        resources = page.Resources
+    fonts = resources.get("/Font")
+    if not isinstance(fonts, Dictionary):
+        resources.Font = fonts = Dictionary()
+        fonts = resources.Font
+    number = 0
+    while True:
+        name = f"/Ocr{number or ''}"
+        if name not in fonts:
+            fonts[name] = font
+            return name
+        if fonts[name].objgen == font.objgen:
+            return name
+        number += 1
+
+
+def _type_set(lines: Iterable[list[PlacedWord]], font: GlyphlessFont, font_name: bytes) -> Iterator[bytes]:
+    """Set the words, each at its place relative to the one before, in whole units."""
+    x = y = size = 0
+    for line in lines:
+        for word in line:
+            codes = font.encode(word.text)
+            if not codes:
+                continue
+            wanted = round(word.size * _UNITS_PER_POINT) or 1
+            if not size / _SIZE_STEP <= wanted <= size * _SIZE_STEP:
+                size = wanted
+                yield b"\n%s %d Tf" % (font_name, size)
+            scale, width_per_character = _scale(word.width, len(codes) // 2, size)
+            left = word.left * _UNITS_PER_POINT
+            if word.followed_by_blank:
+                blank = font.encode(" ")
+                codes = blank + codes if word.blank_is_left else codes + blank
+                left -= width_per_character if word.blank_is_left else 0
+            dx, dy = round(left) - x, round(-word.baseline * _UNITS_PER_POINT) - y
+            x, y = x + dx, y + dy
+            yield b"\n%d %d Td %s Tz(%s)Tj" % (dx, dy, scale, _escaped(codes))
+
+
+def _scale(width: float, characters: int, size: int) -> tuple[bytes, float]:
+    """Find the horizontal scaling that gives a word its width, with no more digits than that takes."""
+    natural = characters * size * ADVANCE / 1000
+    exact = max(100 * width * _UNITS_PER_POINT / natural, 1)
+    error = abs(round(exact) - exact) / 100 * natural / _UNITS_PER_POINT
+    scale = _number(round(exact) if error <= _WIDTH_ERROR else round(exact, 1))
+    return scale, float(scale) / 100 * size * ADVANCE / 1000
+
+
+def _escaped(codes: bytes) -> bytes:
+    """Write codes as the inside of a literal string; a bare carriage return would be read as a line feed."""
+    escaped = codes.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+    return escaped.replace(b"\r", b"\\r")
+
+
+def _number(value: float) -> bytes:
+    return f"{value:.5f}".rstrip("0").rstrip(".").encode() if value % 1 else b"%d" % value

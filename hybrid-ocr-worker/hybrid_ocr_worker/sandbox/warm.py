@@ -1,0 +1,182 @@
+"""The worker's side of the sandbox: starts the child, calls it, times it out, kills and replaces it.
+
+The child stays warm between documents, for loading Tesseract costs more than reading a small page; it is replaced
+after so many pages, and after any time-out, crash or memory error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hybrid_ocr_core.errors import DocumentRejected, HybridOcrError, Unavailable
+
+_log = logging.getLogger(__name__)
+
+#: How often a wait looks up to see whether the work is still wanted.
+_LOOK_UP_SECONDS = 0.25
+_LONGEST_ANSWER = 1 << 20
+_GIBIBYTE = 1 << 30
+_SMALLEST_FILE_LIMIT = 256 << 20
+#: Variables the child may see. None of them is a secret.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX", "LD_LIBRARY_PATH")
+
+
+class SandboxFailure(HybridOcrError):
+    """The child did not live up to a request. ``document_code`` is what it means for the document if it repeats."""
+
+    def __init__(self, document_code: str, message: str) -> None:
+        super().__init__(message)
+        self.document_code = document_code
+
+
+class WarmSandbox:
+    """One child process, used by one thread. A context manager: leaving it ends the child."""
+
+    def __init__(
+        self, *, directory: Path, memory_bytes: int, pages: int, still_wanted: Callable[[], None] = lambda: None
+    ) -> None:
+        """``still_wanted`` is asked while a call waits; what it raises ends the child and the call."""
+        self._directory = directory
+        self._memory_bytes = memory_bytes
+        self._pages = pages
+        self.still_wanted = still_wanted
+        self._process: subprocess.Popen[bytes] | None = None
+        self._served = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child and everything it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            # The child leads its own process group, so that poppler and tesseract go with it.
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            _log.debug("The child had ended already.")
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+    def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:
+        """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.
+
+        Raises:
+            DocumentRejected: the child refused the document, or failed twice.
+            Unavailable: the scratch disk is full.
+            Whatever ``still_wanted`` raises.
+        """
+        try:
+            return self._call(command, seconds=seconds, page=page, **arguments)
+        except SandboxFailure as failure:
+            _log.warning(
+                "The child failed and is tried once more: %s.",
+                failure,
+                extra={"action": "child_failed", "code": failure.document_code, "page": page or 0},
+            )
+        try:
+            return self._call(command, seconds=seconds, page=page, **arguments)
+        except SandboxFailure as failure:
+            raise DocumentRejected(failure.document_code, str(failure), page) from failure
+
+    def limits_for(self, input_bytes: int) -> dict[str, int]:
+        """The limits of a document, as arguments of the call that opens it."""
+        return {
+            "memory_bytes": max(self._memory_bytes, _GIBIBYTE + 2 * input_bytes),
+            "file_bytes": max(_SMALLEST_FILE_LIMIT, 2 * input_bytes),
+        }
+
+    def replace_if_worn(self) -> None:
+        """Between documents or pages: end a child that has served its share; leaks end with it."""
+        if self._served >= self._pages:
+            self.close()
+
+    def _call(self, command: str, *, seconds: float, page: int | None, **arguments: Any) -> Any:
+        process = self._process or self._start()
+        assert process.stdin is not None  # noqa: S101 - Popen made it
+        request = {"command": command, "seconds": seconds, "page": page, **arguments}
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            answer = json.loads(self._read_line(process, seconds))
+        except (BrokenPipeError, ValueError) as error:
+            self.close()
+            raise SandboxFailure("engine_crashed", f"the {command} child died") from error
+        except BaseException:
+            self.close()
+            raise
+        self._served += 1
+        if "error" in answer:
+            raise self._from_answer(answer["error"], page)
+        return answer["ok"]
+
+    def _from_answer(self, error: dict[str, Any], page: int | None) -> HybridOcrError:
+        code, message = str(error["code"]), str(error["message"])
+        if code == "disk_full":
+            return Unavailable("the scratch disk", message)
+        if code == "defect":
+            _log.error("An error of ours in the child: %s.", message, extra={"action": "child_defect"})
+            message = "the document could not be read because of an internal error"
+        if code in {"out_of_memory", "defect"}:
+            self.close()
+            return SandboxFailure("engine_crashed", message)
+        return DocumentRejected(code, message, error["page"] or page)
+
+    def _read_line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
+        """One answer. Raises SandboxFailure on time-out, ValueError on an end of file or an endless line."""
+        assert process.stdout is not None  # noqa: S101 - Popen made it
+        descriptor = process.stdout.fileno()
+        deadline = time.monotonic() + seconds
+        received = bytearray()
+        while not received.endswith(b"\n"):
+            self.still_wanted()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SandboxFailure("page_timeout", f"no answer within {seconds:g} s")
+            if select.select([descriptor], [], [], min(left, _LOOK_UP_SECONDS))[0]:
+                block = os.read(descriptor, 1 << 16)
+                if not block or len(received) > _LONGEST_ANSWER:
+                    raise ValueError("no answer")
+                received += block
+        return bytes(received)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+            "TMPDIR": str(self._directory),
+            # Without it two Tesseracts on two cores took four times as long.
+            "OMP_THREAD_LIMIT": "1",
+        }
+        self._served = 0
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "hybrid_ocr_worker.sandbox.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self._directory,
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
+        )
+        return self._process

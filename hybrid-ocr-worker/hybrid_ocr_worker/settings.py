@@ -1,0 +1,69 @@
+"""What a worker reads from its environment."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """One worker process."""
+
+    aws: AwsSettings
+    processes: int
+    engine: str
+    languages: tuple[str, ...]
+    scratch: Path
+    lease_seconds: int
+    heartbeat_seconds: int
+    attempt_budget: int
+    grace_seconds: int
+    sweep_seconds: int
+    max_pages: int
+    max_image_megapixels: int
+    preflight_seconds: int
+    page_seconds: int
+    child_memory_mb: int
+    child_pages: int
+    log_level: str
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> WorkerSettings:
+        """Parse the environment.
+
+        Raises:
+            SettingsError: lists every variable that is missing or wrong.
+        """
+        reader = Reader(environment)
+        settings = cls(
+            aws=AwsSettings.read(reader),
+            processes=reader.integer("OCR_WORKER_PROCESSES", 0) or os.cpu_count() or 1,
+            engine=reader.choice("OCR_ENGINE", "auto", ("auto", "tesserocr", "pytesseract")),
+            languages=read_languages(reader),
+            scratch=Path(reader.text("OCR_SCRATCH_DIR", f"{tempfile.gettempdir()}/hybrid-ocr")),
+            lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
+            heartbeat_seconds=reader.integer("OCR_HEARTBEAT_SECONDS", 20, least=1),
+            attempt_budget=reader.integer("OCR_ATTEMPT_BUDGET", 5, least=1),
+            grace_seconds=reader.integer("OCR_GRACE_SECONDS", 25),
+            sweep_seconds=reader.integer("OCR_SWEEP_SECONDS", 30, least=1),
+            max_pages=reader.integer("OCR_MAX_PAGES", 3000, least=1),
+            max_image_megapixels=reader.integer("OCR_MAX_IMAGE_MEGAPIXELS", 100, least=1),
+            preflight_seconds=reader.integer("OCR_PREFLIGHT_SECONDS", 10, least=1),
+            page_seconds=reader.integer("OCR_PAGE_SECONDS", 60, least=1),
+            child_memory_mb=reader.integer("OCR_CHILD_MEMORY_MB", 2048, least=512),
+            child_pages=reader.integer("OCR_CHILD_PAGES", 200, least=1),
+            log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )
+        reader.expect(
+            settings.heartbeat_seconds * 3 <= settings.lease_seconds,
+            f"OCR_HEARTBEAT_SECONDS={settings.heartbeat_seconds} must be at most a third of "
+            f"OCR_LEASE_SECONDS={settings.lease_seconds}, so that two beats may be lost",
+        )
+        reader.finish()
+        return settings

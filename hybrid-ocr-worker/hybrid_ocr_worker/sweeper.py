@@ -1,0 +1,66 @@
+"""Heals what a crash left: jobs whose message was never sent or got lost, objects of erased jobs.
+
+Safe in many places at once: what it reads is a hint, each action is one conditional write, and whoever wins it acts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore, OpenJob
+from hybrid_ocr_core.logs import log_context
+
+_log = logging.getLogger(__name__)
+
+#: At most so many actions a sweep: recovery from an outage must not be another one.
+_MOST_PER_SWEEP = 100
+
+
+class Sweeper:
+    """Looks through the index of open jobs."""
+
+    def __init__(self, store: JobStore, queue: JobQueue, documents: DocumentStore, clock: Clock = utc_now) -> None:
+        self._store = store
+        self._queue = queue
+        self._documents = documents
+        self._clock = clock
+
+    def sweep(self) -> int:
+        """Act on what is due; returns how many actions.
+
+        Raises:
+            Unavailable: the rest is for the next sweep.
+        """
+        due = self._store.open_jobs(before=self._clock(), limit=_MOST_PER_SWEEP)
+        return sum(self._act(entry) for entry in due)
+
+    def _act(self, entry: OpenJob) -> bool:
+        with log_context(job_id=entry.job.job_id):
+            if entry.is_erased:
+                self._documents.purge(entry.job)
+                # A crash here purges an empty prefix once more.
+                self._store.purged(entry)
+                _log.info("Purged an erased job.", extra={"action": "job_purged"})
+                return True
+            if not self._store.resend(entry):
+                return False
+            # A crash here leaves the job to a later sweep.
+            self._queue.send(entry.job)
+            _log.info("Sent a job again that nobody took.", extra={"action": "job_resent"})
+            return True
+
+
+def sweep_forever(sweeper: Sweeper, *, every_seconds: float, stop: threading.Event) -> None:
+    """The timer in a worker. The first wait is random, so that a fleet's sweeps spread out."""
+    wait = random.uniform(0, every_seconds)  # noqa: S311 - not cryptography
+    while not stop.wait(wait):
+        wait = every_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
+        with contextlib.suppress(Unavailable):  # said by the consumer already
+            sweeper.sweep()

@@ -1,0 +1,151 @@
+"""POST /jobs: what is accepted, in which order, and what is refused."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from tests.api.conftest import MAX_UPLOAD_BYTES
+from tests.faults import away
+
+_PDF = b"%PDF-1.7 not parsed here"
+
+
+def _post(client: FlaskClient, content: bytes = _PDF, name: str = "invoice.pdf", **fields: Any) -> TestResponse:
+    return client.post("/jobs", data={"file": (io.BytesIO(content), name), **fields})
+
+
+def _objects(clients: AwsClients) -> list[str]:
+    return [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
+
+
+def test_a_document_is_accepted_and_lies_in_bucket_table_and_queue(
+    client: FlaskClient, clients: AwsClients, store: JobStore, queue: JobQueue
+) -> None:
+    response = _post(client, languages="deu+eng", mode="force", outputs="txt", pages="1-2", client_reference="order 7")
+
+    body = response.get_json()
+    job_id = JobId(tenant="default", job_id=body["job_id"])
+    job = store.get(job_id)
+    message = queue.receive(visibility_seconds=30, wait_seconds=0)
+    assert (response.status_code, body["status"]) == (202, "QUEUED")
+    assert response.headers["Location"] == f"/jobs/{body['job_id']}"
+    assert response.headers["Retry-After"].isdigit()
+    assert (job.options.languages, job.options.mode, str(job.options.pages)) == (("deu", "eng"), "force", "1-2")
+    assert (job.document.filename, job.client_reference) == ("invoice.pdf", "order 7")
+    assert _objects(clients) == [f"jobs/default/{body['job_id']}/source"]
+    assert message is not None
+    assert message.job() == job_id
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wrong"}, {"x-api-key": "\xfc" * 18}])
+def test_no_or_a_wrong_key_is_unauthorized(client: FlaskClient, headers: dict[str, str]) -> None:
+    client.environ_base.pop("HTTP_X_API_KEY")
+
+    response = client.post("/jobs", data={"file": (io.BytesIO(_PDF), "a.pdf")}, headers=headers)
+
+    assert _code(response) == (401, "unauthorized")
+
+
+def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:
+    assert _code(client.post("/jobs", data={"languages": "eng"})) == (400, "file_missing")
+    assert _code(client.post("/jobs", data=b"raw", content_type="application/pdf")) == (400, "file_missing")
+    assert _code(client.post("/jobs")) == (400, "file_missing")
+
+
+def test_an_empty_file_is_refused(client: FlaskClient) -> None:
+    assert _code(_post(client, b"")) == (400, "file_empty")
+
+
+def test_a_file_at_the_limit_is_taken_and_one_byte_more_is_not(client: FlaskClient) -> None:
+    at_limit = b"%PDF-" + bytes(MAX_UPLOAD_BYTES - 5)
+
+    assert _post(client, at_limit).status_code == 202
+    assert _code(_post(client, at_limit + b"x")) == (413, "file_too_large")
+
+
+def test_a_body_far_over_the_limit_is_refused_before_it_is_read(client: FlaskClient) -> None:
+    assert _code(_post(client, b"%PDF-" + bytes(3 * MAX_UPLOAD_BYTES))) == (413, "file_too_large")
+
+
+@pytest.mark.parametrize("content", [b"plain text", b"PK\x03\x04 office", b"<html></html>", b"\x00"])
+def test_content_that_is_no_document_is_refused_whatever_its_name(client: FlaskClient, content: bytes) -> None:
+    assert _code(_post(client, content, "really.pdf")) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status", "code"),
+    [
+        ("languages", "eng+xxx", 422, "unsupported_language"),
+        ("mode", "fast", 400, "bad_request"),
+        ("outputs", "docx", 400, "bad_request"),
+        ("pages", "5-1", 400, "bad_request"),
+        ("client_reference", "x" * 257, 400, "bad_request"),
+        ("client_reference", "a\x00b", 400, "bad_request"),
+        ("langauges", "eng", 400, "bad_request"),
+    ],
+)
+def test_a_bad_option_is_refused(client: FlaskClient, field: str, value: str, status: int, code: str) -> None:
+    response = _post(client, **{field: value})
+
+    assert _code(response) == (status, code)
+    assert field in response.get_json()["detail"] or code == "unsupported_language"
+
+
+def test_an_option_given_twice_is_refused(client: FlaskClient) -> None:
+    assert _code(_post(client, mode=["auto", "force"])) == (400, "bad_request")
+
+
+def test_a_refused_document_leaves_nothing(client: FlaskClient, clients: AwsClients, queue: JobQueue) -> None:
+    _post(client, b"plain text")
+    _post(client, mode="fast")
+
+    assert _objects(clients) == []
+    assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
+
+
+def test_with_the_bucket_away_nothing_is_accepted(client: FlaskClient, clients: AwsClients) -> None:
+    with away(clients.s3):
+        response = _post(client)
+
+    assert _code(response) == (503, "unavailable")
+    assert response.headers["Retry-After"].isdigit()
+    assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
+
+
+def test_with_the_table_away_nothing_is_accepted(client: FlaskClient, clients: AwsClients, queue: JobQueue) -> None:
+    with away(clients.dynamodb):
+        response = _post(client)
+
+    assert _code(response) == (503, "unavailable")
+    assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
+
+
+def test_with_the_queue_away_the_job_is_accepted_all_the_same(
+    client: FlaskClient, clients: AwsClients, store: JobStore
+) -> None:
+    with away(clients.sqs):
+        response = _post(client)
+
+    assert response.status_code == 202
+    assert store.get(JobId(tenant="default", job_id=response.get_json()["job_id"])).status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd.pdf", "dir/passwd.pdf", "pass\x07wd.pdf", " passwd.pdf "])
+def test_a_file_name_keeps_its_last_part_only(client: FlaskClient, name: str) -> None:
+    shown = _post(client, name=name).get_json()["document"]["filename"]
+
+    assert shown == "passwd.pdf"
+
+
+def _code(response: TestResponse) -> tuple[int, str]:
+    assert response.content_type == "application/problem+json"
+    return response.status_code, response.get_json()["code"]

@@ -1,0 +1,71 @@
+"""Valid defaults; a test changes the one thing it is about."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from typing import Any
+
+from hybrid_ocr_core.job import Confidence, Document, Job, JobFailure, JobStatus, Result, Triage
+from hybrid_ocr_core.options import JobOptions
+
+LEASE = dt.timedelta(seconds=60)
+START = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+
+
+class FakeClock:
+    """A Clock that moves when told to."""
+
+    def __init__(self, now: dt.datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += dt.timedelta(seconds=seconds)
+
+
+def a_document(content: bytes = b"%PDF-1.7 stub", **changes: Any) -> Document:
+    fields: dict[str, Any] = {
+        "filename": "invoice.pdf",
+        "media_type": "application/pdf",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return Document(**{**fields, **changes})
+
+
+def a_job(**changes: Any) -> Job:
+    fields: dict[str, Any] = {
+        "tenant": "default",
+        "job_id": uuid.uuid4().hex,
+        "status": JobStatus.QUEUED,
+        "version": 1,
+        "attempt": 0,
+        "budget_used": 0,
+        "created_at": START,
+        "updated_at": START,
+        "document": a_document(),
+        "options": JobOptions(),
+    }
+    return Job(**{**fields, **changes})
+
+
+def a_result(**changes: Any) -> Result:
+    fields: dict[str, Any] = {
+        "attempt": 1,
+        "revision": 0,
+        "outputs": ("json", "txt"),
+        "pages": 2,
+        "confidence": Confidence(mean=96.12, p10=91.0, lowest_page=2, lowest=89.5),
+        "triage": Triage.REVIEW,
+        "warnings": ("repaired",),
+    }
+    return Result(**{**fields, **changes})
+
+
+def a_failure(**changes: Any) -> JobFailure:
+    fields: dict[str, Any] = {"code": "corrupt_document", "message": "broken", "retryable": False, "page": 3}
+    return JobFailure(**{**fields, **changes})

@@ -1,0 +1,76 @@
+"""AWS by moto, in this process and one thread: its conditions are real, its races are not (see tests/system)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from hybrid_ocr_core import aws
+from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.settings import AwsSettings
+from tests.builders import LEASE, FakeClock
+
+ROOT = Path(__file__).resolve().parent.parent
+_REGION = "eu-central-1"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSettings]:
+    """The real template, deployed to moto."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        formation = boto3.client("cloudformation", region_name=_REGION)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Tried to parse AWS::S3::BucketPolicy")  # moto knows none
+            formation.create_stack(
+                StackName="hybrid-ocr",
+                TemplateBody=(ROOT / "infra" / "data-plane.yaml").read_text(),
+                Parameters=[{"ParameterKey": "BucketName", "ParameterValue": "hybrid-ocr"}],
+            )
+        stack = formation.describe_stacks(StackName="hybrid-ocr")["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        yield AwsSettings(
+            region=_REGION,
+            bucket=outputs["BucketName"],
+            table=outputs["TableName"],
+            queue_url=outputs["QueueUrl"],
+            dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
+            public_endpoint_url=None,
+        )
+
+
+@pytest.fixture
+def clients(aws_settings: AwsSettings) -> AwsClients:
+    return aws.connect(aws_settings)
+
+
+@pytest.fixture
+def store(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> JobStore:
+    return JobStore(clients.dynamodb, aws_settings.table, lease=LEASE, attempt_budget=3, clock=clock)
+
+
+@pytest.fixture
+def queue(clients: AwsClients, aws_settings: AwsSettings) -> JobQueue:
+    return JobQueue(clients.sqs, aws_settings.queue_url, aws_settings.dead_letter_queue_url)
+
+
+@pytest.fixture
+def documents(clients: AwsClients, aws_settings: AwsSettings) -> DocumentStore:
+    return DocumentStore(clients.s3, aws_settings.bucket)

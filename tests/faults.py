@@ -1,0 +1,43 @@
+"""What the network does to a call: botocore hooks that lose its response, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+
+
+@contextmanager
+def lost_response(client: Any, operation: str) -> Iterator[list[str]]:
+    """The next ``operation`` takes effect, but its response is lost, so that botocore sends it again.
+
+    Registered last on the generic event, after moto's own handler has applied the call. Yields what was lost.
+    """
+    lost: list[str] = []
+
+    def lose(request: Any, event_name: str, **_: Any) -> None:
+        if event_name.endswith(f".{operation}") and not lost:
+            lost.append(event_name)
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+    client.meta.events.register_last("before-send", lose)
+    try:
+        yield lost
+    finally:
+        client.meta.events.unregister("before-send", lose)
+
+
+@contextmanager
+def away(client: Any) -> Iterator[None]:
+    """Every call is refused at the door: nothing takes effect."""
+
+    def refuse(request: Any, **_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url=request.url)
+
+    client.meta.events.register_first("before-send", refuse)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister("before-send", refuse)
