@@ -14,8 +14,11 @@ _Piece = tuple[str, Box, float]
 _BLOCK_GAP = 0.8
 
 
-def words_of(native: NativeText) -> tuple[Word, ...]:
-    """The words of a page as its text layer tells them."""
+def words_of(native: NativeText, *, is_sound: bool) -> tuple[Word, ...]:
+    """The words of a page as its text layer tells them.
+
+    Those of a sound layer count as certain; else as far as their characters have a Unicode value.
+    """
     words: list[Word] = []
     block, line, above = -1, 0, None
     for pieces in _lines(native.characters):
@@ -26,8 +29,16 @@ def words_of(native: NativeText) -> tuple[Word, ...]:
             line += 1
         above = box
         words.extend(
-            Word(text=text, confidence=confidence, bbox=piece_box, block=block, paragraph=0, line=line, native=True)
-            for text, piece_box, confidence in pieces
+            Word(
+                text=text,
+                confidence=100.0 if is_sound else 100.0 * mapped,
+                bbox=piece_box,
+                block=block,
+                paragraph=0,
+                line=line,
+                native=True,
+            )
+            for text, piece_box, mapped in pieces
         )
     return tuple(words)
 
@@ -46,10 +57,10 @@ def _lines(characters: list[Character]) -> list[list[_Piece]]:
 
 
 def _piece(run: list[Character]) -> _Piece:
-    """Text, box and confidence: a text layer is certain, as far as its glyphs have a Unicode value."""
+    """Text, box, and the share of characters that have a Unicode value."""
     mapped = sum(not character.is_unmapped for character in run)
     text = "".join(character.text for character in run)
-    return text, unite([character.box for character in run]), 100.0 * mapped / len(run)
+    return text, unite([character.box for character in run]), mapped / len(run)
 
 
 def _continues(above: Box, below: Box) -> bool:

@@ -91,7 +91,7 @@ class _Run:
             return
         clean = self._clean(form, mode)
         self.has_clean_forms |= clean is not None
-        wanted = clean or form
+        wanted = form if clean is None else clean
         if self._drawn.setdefault(name, wanted).objgen != wanted.objgen:
             # drawn visibly in one place and invisibly in another: two forms now, so it needs a second name
             name = next(new for n in range(len(xobjects) + 1) if (new := f"/Clean{n}") not in xobjects | self._drawn)
@@ -102,7 +102,8 @@ class _Run:
         key = (form.objgen, mode)
         if key not in self.clean_forms:
             self.clean_forms[key] = None  # a form that draws itself ends here
-            run = _Run(self.pdf, form.get("/Resources") or self.resources, self.clean_forms, self.depth + 1)
+            resources = form.get("/Resources", self.resources)
+            run = _Run(self.pdf, resources, self.clean_forms, self.depth + 1)
             if run.read([form], mode):
                 self.clean_forms[key] = run.edited_form(form)
         return self.clean_forms[key]

@@ -65,6 +65,8 @@ def _inspect_pdf(source: Path, working_copy: Path, *, max_pages: int) -> Preflig
     except pikepdf.PasswordError as error:
         raise DocumentRejected("encrypted_document", "the PDF opens with a password only; send it without") from error
     except (pikepdf.PdfError, ValueError, RuntimeError) as error:
+        if "encryption" in str(error):  # qpdf tells encryption by certificate in words only
+            raise DocumentRejected("encrypted_document", "the PDF is encrypted for certain readers only") from error
         raise DocumentRejected("corrupt_document", "the PDF cannot be opened, not even repaired") from error
     with pdf:
         try:

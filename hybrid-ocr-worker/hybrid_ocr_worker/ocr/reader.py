@@ -22,6 +22,7 @@ from hybrid_ocr_worker.ocr.router import Route, route
 _LOOK_FOR_TURN_BELOW = 65.0
 _LEAST_ORIENTATION_CONFIDENCE = 1.0
 _READABLE = 60.0
+_LONG_WORD = 4
 #: Without pictures to go by.
 _VECTOR_DPI = 200.0
 
@@ -43,6 +44,13 @@ class Reading:
         """The measure by which one look is better than another."""
         return sum(len(word.text) for word in self.words if word.confidence >= _READABLE)
 
+    @property
+    def may_be_turned(self) -> bool:
+        """Read badly; or well, but in words that stand on end, for Tesseract finds some sideways lines by itself."""
+        long_words = [word for word in self.words if len(word.text) >= _LONG_WORD]
+        tall = sum(word.bottom - word.top > word.right - word.left for word in long_words)
+        return self.confidence < _LOOK_FOR_TURN_BELOW or tall > len(long_words) / 2
+
 
 class PageReader:
     """Reads pages with one engine and one set of languages."""
@@ -61,7 +69,7 @@ class PageReader:
         native = text.read(number, unit=unit, trust_invisible=mode is Mode.NATIVE_ONLY)
         chosen = route(native, mode)
         if chosen.source is Source.NATIVE:
-            return _page(number, native, chosen, words_of(native), rotation=native.rotation)
+            return _page(number, native, chosen, words_of(native, is_sound=True), rotation=native.rotation)
         dpi = rasteriser.raster_dpi(native.page, _wanted_dpi(native))
         image = rasteriser.rasterise(path, number, native.page, dpi, seconds=self._page_seconds)
         if chosen.source is Source.HYBRID:
@@ -70,9 +78,10 @@ class PageReader:
             blank = replace(chosen, source=Source.BLANK, reason="no_ink")
             return _page(number, native, blank, (), image=image, dpi=dpi)
         reading = self._look(image, dpi)
-        kept = _kept_layer(native, chosen, reading)
+        own = words_of(native, is_sound=False)
+        kept = _kept_layer(native, own, chosen, reading)
         if kept is not None:
-            return _page(number, native, kept, words_of(native), rotation=native.rotation)
+            return _page(number, native, kept, own, rotation=native.rotation)
         words = _to_points(reading.words, native.page.width / image.width, native.page.height / image.height)
         return _page(number, native, chosen, words, rotation=reading.rotation, image=image, dpi=dpi)
 
@@ -125,7 +134,7 @@ class PageReader:
         for picture in native.pictures:
             box = tuple(round(edge * scale) for edge in picture.box)
             canvas.paste(image.crop(box), box[:2])
-        own = words_of(native)
+        own = words_of(native, is_sound=True)
         pen = ImageDraw.Draw(canvas)
         for word in own:
             pen.rectangle([edge * scale for edge in word.bbox], fill=255)
@@ -139,7 +148,7 @@ class PageReader:
     def _look(self, image: Image.Image, dpi: float) -> Reading:
         """Read an image; where that goes badly, see whether it lies on its side, and take the better reading."""
         first = Reading(words=self._engine.words(image, languages=self._languages, dpi=dpi), rotation=0)
-        if first.confidence >= _LOOK_FOR_TURN_BELOW:
+        if not first.may_be_turned:
             return first
         found = self._engine.orientation(image, dpi=dpi)
         if found is None or not found.degrees or found.confidence < _LEAST_ORIENTATION_CONFIDENCE:
@@ -147,12 +156,12 @@ class PageReader:
         turned = image.rotate(-found.degrees, expand=True)
         words = self._engine.words(turned, languages=self._languages, dpi=dpi)
         second = Reading(words=[_turn_back(word, found.degrees, image.size) for word in words], rotation=found.degrees)
-        return max(first, second, key=lambda reading: reading.readable_characters)
+        return max(second, first, key=lambda reading: reading.readable_characters)
 
 
-def _kept_layer(native: NativeText, chosen: Route, reading: Reading) -> Route | None:
+def _kept_layer(native: NativeText, own: tuple[Word, ...], chosen: Route, reading: Reading) -> Route | None:
     """A doubtful layer is kept where OCR confirms it, or reads much less."""
-    if chosen.is_doubtful and is_confirmed(words_of(native), reading.words):
+    if chosen.is_doubtful and is_confirmed(own, reading.words):
         return replace(chosen, source=Source.NATIVE, reason=f"{chosen.reason}_confirmed_by_ocr")
     if chosen.may_beat_ocr and reads_less(reading.words, native.visible - native.unmapped):
         return replace(chosen, source=Source.NATIVE, reason=f"{chosen.reason}_but_ocr_reads_less")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pikepdf import Array, Dictionary, Object, Pdf
 
-_DEEPEST_FIELD = 20
+_MOST_FIELDS = 500
 
 
 def is_signed(pdf: Pdf) -> bool:
@@ -14,16 +14,18 @@ def is_signed(pdf: Pdf) -> bool:
     if "/DocMDP" in _dictionary(pdf.Root.get("/Perms")):
         return True
     form = _dictionary(pdf.Root.get("/AcroForm"))
-    return any("/ByteRange" in _dictionary(field.get("/V")) for field in _fields(form.get("/Fields"), 0))
+    return any("/ByteRange" in _dictionary(field.get("/V")) for field in _fields(form.get("/Fields"), set()))
 
 
-def _fields(fields: Object | None, depth: int) -> Iterator[Dictionary]:
-    if not isinstance(fields, Array) or depth > _DEEPEST_FIELD:
+def _fields(fields: Object | None, seen: set[tuple[int, int]]) -> Iterator[Dictionary]:
+    """Every field of the form, each once: hostile trees have cycles."""
+    if not isinstance(fields, Array):
         return
     for field in fields:
-        if isinstance(field, Dictionary):
+        if isinstance(field, Dictionary) and field.objgen not in seen and len(seen) < _MOST_FIELDS:
+            seen.add(field.objgen)
             yield field
-            yield from _fields(field.get("/Kids"), depth + 1)
+            yield from _fields(field.get("/Kids"), seen)
 
 
 def _dictionary(value: Object | None) -> Dictionary:

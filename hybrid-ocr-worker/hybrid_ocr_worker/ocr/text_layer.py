@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from pikepdf import Array, Dictionary, Name, Object, ObjectStreamMode, Pdf, StreamDecodeLevel
 
-from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, GlyphlessFont
+from hybrid_ocr_worker.ocr.glyphless_font import GlyphlessFont
 from hybrid_ocr_worker.ocr.old_layer import CleanForms, remove_invisible_text
 from hybrid_ocr_worker.ocr.page_geometry import inherited, shown_page, upright_matrix
 from hybrid_ocr_worker.ocr.result import PageResult, Source
-from hybrid_ocr_worker.ocr.text_lines import PlacedWord, placed_lines
-
-_UNITS_PER_POINT = 10  # the layer's coordinates are whole numbers of tenths of a point
-_WIDTH_ERROR = 0.25  # points that a word's end may be off before its scaling gets another digit
-_SIZE_STEP = 1.06  # neighbouring lines whose sizes differ less are set in the same size
+from hybrid_ocr_worker.ocr.text_lines import placed_lines
+from hybrid_ocr_worker.ocr.type_setting import TypeSetter, number
 
 
 def draw_searchable_pdf(source: Path, pages: Iterable[PageResult], target: Path) -> None:
@@ -72,12 +71,12 @@ class _TextLayer:
         if not lines:
             return
         self.changed = True
-        matrix = upright_matrix(shown, page.rotation, _UNITS_PER_POINT)
         name = _add_font(target, self._document_font())
-        content = b"q %s cm BT 3 Tr%s\nET Q\n" % (
-            b" ".join(_number(value) for value in matrix),
-            b"".join(_type_set(lines, self._font, name.encode())),
-        )
+        setter = TypeSetter(self._font, name.encode(), shown.unit)
+        content = b""
+        for turn, group in groupby(lines, key=itemgetter(0)):
+            matrix = b" ".join(map(number, upright_matrix(shown, turn, 1 / shown.unit)))
+            content += b"q %s cm BT 3 Tr%s\nET Q\n" % (matrix, b"".join(setter.set(line for _, line in group)))
         stream = self._pdf.make_stream(zlib.compress(content, 9), Filter=Name.FlateDecode)
         target.Contents = Array([stream, *_streams(target)])
 
@@ -118,45 +117,3 @@ def _add_font(page: Object, font: Object) -> str:
         if fonts[name].objgen == font.objgen:
             return name
         number += 1
-
-
-def _type_set(lines: Iterable[list[PlacedWord]], font: GlyphlessFont, font_name: bytes) -> Iterator[bytes]:
-    """Set the words, each at its place relative to the one before, in whole units."""
-    x = y = size = 0
-    for line in lines:
-        for word in line:
-            codes = font.encode(word.text)
-            if not codes:
-                continue
-            wanted = round(word.size * _UNITS_PER_POINT) or 1
-            if not size / _SIZE_STEP <= wanted <= size * _SIZE_STEP:
-                size = wanted
-                yield b"\n%s %d Tf" % (font_name, size)
-            scale, width_per_character = _scale(word.width, len(codes) // 2, size)
-            left = word.left * _UNITS_PER_POINT
-            if word.followed_by_blank:
-                blank = font.encode(" ")
-                codes = blank + codes if word.blank_is_left else codes + blank
-                left -= width_per_character if word.blank_is_left else 0
-            dx, dy = round(left) - x, round(-word.baseline * _UNITS_PER_POINT) - y
-            x, y = x + dx, y + dy
-            yield b"\n%d %d Td %s Tz(%s)Tj" % (dx, dy, scale, _escaped(codes))
-
-
-def _scale(width: float, characters: int, size: int) -> tuple[bytes, float]:
-    """Find the horizontal scaling that gives a word its width, with no more digits than that takes."""
-    natural = characters * size * ADVANCE / 1000
-    exact = max(100 * width * _UNITS_PER_POINT / natural, 1)
-    error = abs(round(exact) - exact) / 100 * natural / _UNITS_PER_POINT
-    scale = _number(round(exact) if error <= _WIDTH_ERROR else round(exact, 1))
-    return scale, float(scale) / 100 * size * ADVANCE / 1000
-
-
-def _escaped(codes: bytes) -> bytes:
-    """Write codes as the inside of a literal string; a bare carriage return would be read as a line feed."""
-    escaped = codes.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
-    return escaped.replace(b"\r", b"\\r")
-
-
-def _number(value: float) -> bytes:
-    return f"{value:.5f}".rstrip("0").rstrip(".").encode() if value % 1 else b"%d" % value

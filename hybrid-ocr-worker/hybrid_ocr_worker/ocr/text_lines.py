@@ -8,9 +8,10 @@ size.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 from statistics import median
 
 from hybrid_ocr_worker.ocr.glyphless_font import ASCENT, DESCENT
@@ -60,13 +61,45 @@ class PlacedWord:
     blank_is_left: bool
 
 
-def placed_lines(page: PageResult, turned_size: tuple[float, float]) -> Iterator[list[PlacedWord]]:
-    """Place a page's recognised words, line by line in reading order; ``turned_size`` is that of the page as shown."""
-    for line in page.lines():
-        words = [word for word in line if not word.native and word.text]
-        if words:
-            boxes = [_turned_box(word.bbox, page.rotation, turned_size) for word in words]
-            yield _place(words, boxes)
+def placed_lines(page: PageResult, size: tuple[float, float]) -> Iterator[tuple[int, list[PlacedWord]]]:
+    """Place a page's recognised words, line by line in reading order, with the turn that makes each line upright.
+
+    Args:
+        page: whose words.
+        size: width and height of the page as it is shown.
+
+    """
+    lines = [[word for word in line if not word.native and word.text] for line in page.lines()]
+    lines = [line for line in lines if line]
+    boxes = [[_turned_box(word.bbox, page.rotation, size) for word in line] for line in lines]
+    turns = _turns([line[0].block for line in lines], boxes)
+    for line, turn in zip(lines, turns, strict=True):
+        upright = (page.rotation + turn) % 360
+        yield upright, _place(line, [_turned_box(word.bbox, upright, size) for word in line])
+
+
+def _turns(blocks: Sequence[int], lines: Sequence[Sequence[Box]]) -> list[int]:
+    """Tell which lines run up or down the page all the same; a line of one word lies as most others of its block."""
+    turns = [_sideways_turn(line) for line in lines]
+    votes: dict[int, Counter[int]] = defaultdict(Counter)
+    for block, line, turn in zip(blocks, lines, turns, strict=True):
+        votes[block][turn] += len(line) > 1
+    return [
+        max(votes[block], key=votes[block].__getitem__) if len(line) == 1 else turn
+        for block, line, turn in zip(blocks, lines, turns, strict=True)
+    ]
+
+
+def _sideways_turn(boxes: Sequence[Box]) -> int:
+    """Tell whether a line runs up (90) or down (270) the page, as captions of tables do: its words stand in a column."""
+    steps = [(after[1] + after[3] - before[1] - before[3]) / 2 for before, after in pairwise(boxes)]
+    is_column = all(after[0] < before[2] and before[0] < after[2] for before, after in pairwise(boxes))
+    is_tall = sum(box[3] - box[1] for box in boxes) > 1.5 * sum(box[2] - box[0] for box in boxes)
+    if not steps or not is_column or not is_tall:
+        return 0
+    if all(step < 0 for step in steps):
+        return 90
+    return 270 if all(step > 0 for step in steps) else 0
 
 
 def _turned_box(box: Box, turn: int, size: tuple[float, float]) -> Box:

@@ -6,6 +6,7 @@ after so many pages, and after any time-out, crash or memory error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -75,7 +76,8 @@ class WarmSandbox:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # a request that the dead child never read
+                    pipe.close()
 
     def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:
         """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.

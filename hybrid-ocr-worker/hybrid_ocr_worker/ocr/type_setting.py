@@ -1,0 +1,78 @@
+"""Writes lines of type as the operators of a text object, in few bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, GlyphlessFont
+from hybrid_ocr_worker.ocr.text_lines import PlacedWord
+
+_WIDTH_ERROR: Final = 0.25  # points that a word's end may be off before its scaling gets another digit
+_SIZE_STEP: Final = 1.06  # neighbouring lines whose sizes differ less are set in the same size
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSetter:
+    """Sets words in the page's own unit, of which ``points`` are long.
+
+    Sizes are not shrunk by a matrix, though whole numbers would take less space: pdfium compares the bare font size with
+    lengths on the page when it looks for the ends of lines.
+    """
+
+    font: GlyphlessFont
+    font_name: bytes
+    points: float
+
+    @property
+    def digits(self) -> int:
+        """How many decimals tell a tenth of a point or less."""
+        return max(1, math.ceil(math.log10(10 * self.points)))
+
+    def set(self, lines: Iterable[list[PlacedWord]]) -> Iterator[bytes]:
+        """Set each word at its place relative to the one before, scaled to its width."""
+        ticks = 10**self.digits / self.points  # numbers are counted in their last digit, so that no error adds up
+        x = y = size = 0
+        for word in (word for line in lines for word in line):
+            codes = self.font.encode(word.text)
+            if not codes:
+                continue
+            wanted = max(round(word.size * ticks), 1)
+            if not size / _SIZE_STEP <= wanted <= size * _SIZE_STEP:
+                size = wanted
+                yield b"\n%s %s Tf" % (self.font_name, self._number(size))
+            natural = len(codes) // 2 * size * ADVANCE / 1000
+            scale = _scale(word.width * ticks, natural, _WIDTH_ERROR * ticks)
+            left = word.left * ticks
+            if word.followed_by_blank:
+                blank = self.font.encode(" ")
+                codes = blank + codes if word.blank_is_left else codes + blank
+                left -= size * ADVANCE / 1000 * scale / 100 if word.blank_is_left else 0
+            dx, dy = round(left) - x, round(-word.baseline * ticks) - y
+            x, y = x + dx, y + dy
+            yield b"\n%s %s Td %s Tz(%s)Tj" % (self._number(dx), self._number(dy), number(scale), _escaped(codes))
+
+    def _number(self, ticks: int) -> bytes:
+        return number(ticks / 10**self.digits)
+
+
+def _scale(width: float, natural: float, tolerance: float) -> float:
+    """Find the horizontal scaling that gives a word its width, with no more digits than that takes."""
+    exact = max(100 * width / natural, 1)
+    return round(exact) if abs(round(exact) - exact) / 100 * natural <= tolerance else round(exact, 1)
+
+
+def _escaped(codes: bytes) -> bytes:
+    """Write codes as the inside of a literal string; a bare carriage return would be read as a line feed."""
+    escaped = codes.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+    return escaped.replace(b"\r", b"\\r")
+
+
+def number(value: float) -> bytes:
+    """Write a number as PDF has it: no exponent, no needless zero."""
+    text = f"{value:.5f}".rstrip("0").rstrip(".")
+    if text == "-0":
+        return b"0"
+    return (text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text).encode()

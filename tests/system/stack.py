@@ -1,0 +1,182 @@
+"""A running stack of its own ports and data directory, and a client for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+import requests
+
+from tests.conftest import ROOT
+
+KEY = "a-key-of-the-system-tests"
+_PATIENCE_SECONDS = 90
+
+
+class Stack:
+    """`make run`, less the set-up. A context manager."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.port, self.emulator_port = _free_port(), _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.emulator_url = f"http://127.0.0.1:{self.emulator_port}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OCR_", "AWS_"))}
+        self._environment = {
+            **kept,
+            "OCR_API_KEY": KEY,
+            "OCR_PORT": str(self.port),
+            "OCR_EMULATOR_PORT": str(self.emulator_port),
+            "OCR_DATA_DIR": str(data),
+            "OCR_WORKER_PROCESSES": "2",
+            **environment,
+        }
+        self._launcher: subprocess.Popen[bytes] | None = None
+        self._session = requests.Session()
+        self._session.headers["x-api-key"] = KEY
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._session.close()
+
+    def start(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data.parent / "launcher.log").open("ab") as log:
+            self._launcher = subprocess.Popen(
+                [sys.executable, "-m", "infra.local.run"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        self.wait_until(self._is_ready, "the stack to be ready")
+
+    def stop(self) -> None:
+        launcher, self._launcher = self._launcher, None
+        if launcher is not None:
+            launcher.send_signal(signal.SIGTERM)
+            launcher.wait(_PATIENCE_SECONDS)
+
+    def kill_everything(self) -> None:
+        """kill -9 of the launcher; whatever it started goes with it."""
+        launcher, self._launcher = self._launcher, None
+        assert launcher is not None
+        pids = [launcher.pid, *self.pids("")]
+        for pid in pids:
+            _kill(pid, signal.SIGKILL)
+        launcher.wait()
+        self.wait_until(lambda: not self.pids(""), "everything to be dead")
+
+    def pids(self, pattern: str) -> list[int]:
+        """Processes of this stack, told by its data directory or ports in their environment, and by their command."""
+        found = []
+        for directory in Path("/proc").iterdir():
+            try:
+                environment = (directory / "environ").read_bytes()
+                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            is_ours = f"OCR_DATA_DIR={self.data}\0".encode() in environment
+            if is_ours and pattern in command and int(directory.name) != os.getpid() and command:
+                found.append(int(directory.name))
+        return [pid for pid in found if self._launcher is None or pid != self._launcher.pid]
+
+    def workers(self) -> list[int]:
+        return self.pids("aws_worker.py consume")
+
+    def submit(self, content: bytes, name: str = "document.pdf", **fields: str) -> str:
+        response = self._session.post(f"{self.url}/jobs", files={"file": (name, content)}, data=fields, timeout=60)
+        assert response.status_code == 202, response.text
+        return str(response.json()["job_id"])
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self._session.get(self.url + path, timeout=60, **options)
+
+    def delete(self, path: str) -> requests.Response:
+        return self._session.delete(self.url + path, timeout=60)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/jobs/{job_id}").json()
+        return found
+
+    def finish(self, job_id: str) -> dict[str, Any]:
+        """Wait until the job is terminal."""
+        return self.wait_until(
+            lambda: (job := self.job(job_id)).get("status") in {"DONE", "FAILED"} and job, f"job {job_id} to end"
+        )
+
+    def read(self, content: bytes, name: str = "document.pdf", **fields: str) -> dict[str, Any]:
+        """Submit, wait, and fetch the json; the job itself is under ``job``."""
+        job = self.finish(self.submit(content, name, **fields))
+        assert job["status"] == "DONE", job["error"]
+        result: dict[str, Any] = json.loads(self.result(job["job_id"], "json"))
+        return {**result, "job": job}
+
+    def result(self, job_id: str, output: str) -> bytes:
+        """Through the redirect, without our key at the bucket."""
+        redirect = self.get(f"/jobs/{job_id}/result.{output}", allow_redirects=False)
+        assert redirect.status_code == 303, redirect.text
+        response = requests.get(redirect.headers["Location"], timeout=60)
+        assert response.status_code == 200, response.text
+        return response.content
+
+    def aws(self, service: str) -> Any:
+        """A client for the emulator, to look behind the scenes."""
+        return boto3.client(
+            service,
+            endpoint_url=self.emulator_url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def messages(self) -> int:
+        """Messages in the queue of jobs, visible or in flight."""
+        sqs = self.aws("sqs")
+        url = sqs.get_queue_url(QueueName="hybrid-ocr-jobs")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"]) + int(
+            attributes["ApproximateNumberOfMessagesNotVisible"]
+        )
+
+    def wait_until(self, condition: Any, what: str) -> Any:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if found := condition():
+                return found
+            time.sleep(0.1)
+        log = (self.data.parent / "launcher.log").read_text()[-2000:]
+        raise TimeoutError(f"waited in vain for {what}\n{log}")
+
+    def _is_ready(self) -> bool:
+        assert self._launcher is not None
+        assert self._launcher.poll() is None, (self.data.parent / "launcher.log").read_text()
+        try:
+            return self._session.get(f"{self.url}/ready", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

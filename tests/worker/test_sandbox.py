@@ -1,0 +1,157 @@
+"""The child's limits hold, and a child that breaks costs one document, never the worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hybrid_ocr_core.errors import DocumentRejected, LeaseLost
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+
+_LIMITS = {"memory_bytes": 2 << 30, "file_bytes": 1 << 20}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[WarmSandbox]:
+    with WarmSandbox(directory=tmp_path / "tmp", memory_bytes=2 << 30, pages=200) as sandbox:
+        yield sandbox
+
+
+def _confined(code: str) -> str:
+    """Run code in a process that is confined as the child is; returns what it prints."""
+    script = "from hybrid_ocr_worker.sandbox import limits\nlimits.confine()\n" + textwrap.dedent(code)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    return done.stdout.strip() + done.stderr.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX"])
+def test_a_confined_process_has_no_network(family: str) -> None:
+    assert "PermissionError" in _confined(f"import socket; socket.socket(socket.{family})")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no_new_privs is Linux's")
+def test_a_confined_process_gains_no_privileges() -> None:
+    assert "NoNewPrivs:\t1" in _confined("print(open('/proc/self/status').read())")
+
+
+def test_a_confined_process_cannot_allocate_beyond_its_memory() -> None:
+    code = "limits.limit_document(memory_bytes=1 << 30, file_bytes=1 << 20); bytearray(2 << 30)"
+
+    assert "MemoryError" in _confined(code)
+
+
+def test_a_confined_process_cannot_write_a_larger_file(tmp_path: Path) -> None:
+    code = f"limits.limit_document(memory_bytes=1 << 30, file_bytes=1 << 16); open({str(tmp_path / 'f')!r}, 'wb').write(bytes(1 << 20))"
+
+    assert "File too large" in _confined(code)
+    assert (tmp_path / "f").stat().st_size <= 1 << 16
+
+
+def test_a_confined_process_that_spins_is_ended_by_its_cpu_limit() -> None:
+    code = """
+    import subprocess, sys
+    limits._CPU_MARGIN_SECONDS = 0
+    limits.limit_cpu(1)
+    try:
+        while True: pass
+    finally:
+        print("never reached")
+    """
+    assert _confined(code) == ""
+
+
+def test_every_program_that_a_confined_process_starts_is_confined() -> None:
+    code = """
+    import subprocess, sys
+    limits.limit_document(memory_bytes=1 << 30, file_bytes=1 << 20)
+    print(subprocess.run([sys.executable, "-c", "import socket; socket.socket()"], capture_output=True).stderr)
+    print(subprocess.run([sys.executable, "-c", "bytearray(2 << 30)"], capture_output=True).stderr)
+    """
+    output = _confined(code)
+
+    assert "PermissionError" in output or sys.platform != "linux"
+    assert "MemoryError" in output
+
+
+def test_the_child_sees_no_secret_of_the_worker(sandbox: WarmSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+    monkeypatch.setenv("OCR_API_KEY", "canary-key")
+    sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+
+    assert sandbox._process is not None
+    environment = Path(f"/proc/{sandbox._process.pid}/environ")
+    if environment.exists():
+        assert b"canary" not in environment.read_bytes()
+        assert b"OMP_THREAD_LIMIT=1" in environment.read_bytes()
+
+
+def test_a_child_that_hangs_is_killed_and_tried_once_more(sandbox: WarmSandbox, tmp_path: Path) -> None:
+    fifo = tmp_path / "source"
+    os.mkfifo(fifo)  # opening it waits for ever
+    started = time.monotonic()
+
+    with pytest.raises(DocumentRejected) as rejected:
+        sandbox.call_twice(
+            "preflight", seconds=0.7, directory=str(tmp_path), max_pages=1, max_pixels=1, **_LIMITS
+        )
+
+    assert rejected.value.document_code == "page_timeout"
+    assert 1.4 <= time.monotonic() - started < 10
+    assert sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)["tesseract"]
+
+
+def test_a_child_that_dies_is_replaced(sandbox: WarmSandbox) -> None:
+    sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+    assert sandbox._process is not None
+    os.kill(sandbox._process.pid, 9)
+    sandbox._process.wait()
+
+    assert sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)["tesseract"]
+
+
+def test_an_error_of_ours_in_the_child_tells_no_text_of_the_document(
+    sandbox: WarmSandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DocumentRejected) as rejected:
+        sandbox.call_twice(
+            "preflight", seconds=20, directory=str(tmp_path / "canary"), max_pages=1, max_pixels=1, **_LIMITS
+        )
+
+    assert rejected.value.document_code == "engine_crashed"
+    assert "FileNotFoundError" in caplog.text
+    assert "canary" not in caplog.text + str(rejected.value)
+
+
+def test_work_that_is_no_longer_wanted_is_broken_off(sandbox: WarmSandbox, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "source")
+
+    def stop() -> None:
+        raise LeaseLost("gone")
+
+    sandbox.still_wanted = stop
+    with pytest.raises(LeaseLost):
+        sandbox.call_twice("preflight", seconds=30, directory=str(tmp_path), max_pages=1, max_pixels=1, **_LIMITS)
+
+    assert sandbox._process is None
+
+
+def test_a_worn_child_is_replaced(tmp_path: Path) -> None:
+    with WarmSandbox(directory=tmp_path, memory_bytes=2 << 30, pages=2) as sandbox:
+        for _ in range(2):
+            sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+        assert sandbox._process is not None
+        before = sandbox._process.pid
+
+        sandbox.replace_if_worn()
+        sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+
+        assert sandbox._process.pid != before
