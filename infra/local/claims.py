@@ -7,6 +7,7 @@ while a server is being started again; whoever connects in that moment waits ins
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -31,7 +32,7 @@ def claim_directory(path: Path, note: str) -> IO[str]:
     Raises:
         Taken: another stack runs on this data.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)  # it will hold other people's documents
     file = (path / "lock").open("a+", encoding="utf-8")
     file.seek(0)
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -57,16 +58,18 @@ def claim_port(name: str, port: int) -> socket.socket:
     """Listen on a port of the loopback interface; ``name`` is the variable that sets it.
 
     Raises:
-        Taken: something listens there already.
+        Taken: something listens there already, or this user may not.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             return socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Taken(f"{name}={port} cannot be used: {os.strerror(error.errno or 0)}") from error
             if time.monotonic() > deadline:
                 raise Taken(
-                    f"Port {port} is not free ({error.strerror}): another stack or program has it. Stop that, or"
-                    f" choose another port: {name}={port + 1} make run"
+                    f"Port {port} is in use by another stack or program. Stop that, or choose another one:"
+                    f" {name}={port + 1} make run"
                 ) from error
             time.sleep(_RETRY_SECONDS)

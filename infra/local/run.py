@@ -13,7 +13,7 @@ import contextlib
 import http.client
 import json
 import os
-import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -119,7 +119,7 @@ class Stack:
         outputs = self._provision()
         if self.stop:
             return
-        variables = environment.for_services(self.settings, outputs)
+        variables = environment.for_services(self.settings, outputs) | self._scratch()
         self.servers = [self._api(variables)]
         self.workers = [self._worker(variables, n) for n in range(1, self.settings.worker_processes + 1)]
         for program in (*self.servers, *self.workers):
@@ -169,6 +169,14 @@ class Stack:
         outputs: dict[str, str] = json.loads(output)
         return outputs
 
+    def _scratch(self) -> dict[str, str]:
+        """A place for documents in work, emptied of what a killed stack left there."""
+        scratch = self.settings.data_dir / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        # Uploads are spooled to TMPDIR: the system's is often in memory, and small.
+        return {"TMPDIR": str(scratch), "OCR_SCRATCH_DIR": str(scratch)}
+
     def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
         """Until the condition holds or someone says stop, with an eye on the programs."""
         next_report = time.monotonic() + _REPORT_SECONDS
@@ -199,7 +207,6 @@ class Stack:
 
     def _api(self, variables: dict[str, str]) -> Program:
         listener = self.api_socket.fileno()
-        spool = self.settings.data_dir / "scratch/api"
         return Program(
             name="api",
             command=[
@@ -208,30 +215,26 @@ class Stack:
                 *("--graceful-timeout", str(_API_GRACE_SECONDS)),
                 "app:app",
             ],
-            environment=variables | {"TMPDIR": str(spool)},
+            environment=variables,
             directory=ROOT / "hybrid-ocr-api",
             log=self._log("api"),
-            scratch=spool,
             inherited=(listener,),
         )
 
     def _worker(self, variables: dict[str, str], number: int) -> Program:
-        scratch = self.settings.data_dir / f"scratch/worker-{number}"
         return Program(
             name=f"worker-{number}",
             command=[sys.executable, str(ROOT / "hybrid-ocr-worker/aws_worker.py"), "consume", "--processes", "1"],
-            environment=variables | {"OCR_SCRATCH_DIR": str(scratch)},
+            environment=variables,
             directory=ROOT,
             log=self._log(f"worker-{number}"),
-            scratch=scratch,
         )
 
     def _log(self, name: str) -> Path:
         return self.settings.data_dir / f"logs/{name}.log"
 
     def _welcome(self) -> str:
-        documents = sorted(found for found in DOCUMENTS.glob("*") if found.suffix in {".pdf", ".png", ".tif"})
-        document = documents[0].relative_to(ROOT) if documents else Path("document.pdf")
+        document = DOCUMENTS / "phototest.tif"
         key = self.settings.variables["OCR_API_KEY"]
         # A key that is not the published default is a secret: it stays where it is.
         shown = key if key == environment.read_file(environment.EXAMPLE)["OCR_API_KEY"] else "$OCR_API_KEY"
@@ -239,7 +242,7 @@ class Stack:
         return (
             f"Ready at {self.settings.url} with {count} worker{'' if count == 1 else 's'}; logs are in"
             f" {self._log('*')}; Ctrl-C stops it. Try:\n"
-            f'    curl -H "x-api-key: {shown}" -F file=@{shlex.quote(str(document))} {self.settings.url}/jobs'
+            f'    curl -H "x-api-key: {shown}" -F file=@{document.relative_to(ROOT)} {self.settings.url}/jobs'
         )
 
 

@@ -32,14 +32,13 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True, kw_only=True)
 class Program:
-    """A program that is to run. ``scratch`` is emptied before each start."""
+    """A program that is to run. ``inherited`` are the file descriptors that it gets beside the usual three."""
 
     name: str
     command: list[str]
     environment: Mapping[str, str]
     directory: Path
     log: Path
-    scratch: Path | None = None
     inherited: tuple[int, ...] = ()
     failures: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -48,14 +47,10 @@ class Program:
 
     def start(self) -> None:
         """Start it in a session of its own: a Ctrl-C in the terminal must reach the launcher only."""
-        if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            self.scratch.mkdir(parents=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        tether = [sys.executable, "-I", "-S", str(_TETHER), "KILL", str(os.getpid())]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                tether + self.command,
+                tethered(self.command, signal.SIGKILL),
                 cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -165,6 +160,12 @@ class Supervisor:
             if program.process is not None:
                 program.process.wait()
                 program.sweep()
+
+
+def tethered(command: list[str], number: signal.Signals) -> list[str]:
+    """The command, so wrapped that it gets this signal when the calling process is gone."""
+    name = number.name.removeprefix("SIG")
+    return [sys.executable, "-I", "-S", str(_TETHER), name, str(os.getpid()), *command]
 
 
 def describe(code: int) -> str:

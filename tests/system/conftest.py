@@ -19,5 +19,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """One that a test may break."""
-    with Stack(tmp_path / "data", OCR_LEASE_SECONDS="6", OCR_HEARTBEAT_SECONDS="2") as stack:
+    seconds = {"OCR_LEASE_SECONDS": "6", "OCR_HEARTBEAT_SECONDS": "2", "OCR_GRACE_SECONDS": "1", "OCR_SWEEP_SECONDS": "2"}
+    with Stack(tmp_path / "data", **seconds) as stack:
         yield stack

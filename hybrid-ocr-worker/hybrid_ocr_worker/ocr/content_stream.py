@@ -1,7 +1,7 @@
 """Reads a content stream into its instructions, each with its place in the bytes.
 
-pikepdf's parser gives values, not places, and writes a stream anew. To take a few instructions out and leave every other
-byte as it is, the places are what counts.
+pikepdf's parser gives values, not places, and writes a stream anew. To take a few instructions out and leave every
+other byte as it is, the places are what counts.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from hybrid_ocr_worker.ocr.result import Box, PageResult, Word, to_json
 
-#: Characters that end a line for some readers though JSON lets them stand; and halves of pairs, which UTF-8 cannot hold.
+#: Characters that end a line for some readers though JSON lets them stand.
 _LINE_ENDS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+#: Halves of pairs, which UTF-8 cannot hold.
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 
@@ -26,7 +27,7 @@ def draw_txt(pages: Iterable[PageResult], target: Path) -> None:
 
 
 def draw_json(header: Mapping[str, Any], pages: Iterable[PageResult], target: Path) -> None:
-    """Write one JSON object: the header's entries on the first line, then a page a line, so that it can be cut by lines.
+    """Write one JSON object: the header's entries on the first line, then a page a line, so that lines can be cut out.
 
     Raises:
         ValueError: a number is infinite or none at all.
@@ -103,10 +104,9 @@ def _hocr_paragraph(words: list[Word], name: str, scale: tuple[float, float], ro
         yield f'     <span class="ocr_line" id="line_{name}_{line + 1}" title="{_bbox(row, scale)}{angle}">\n'
         for number, word in enumerate(row, 1):
             properties = f"{_bbox([word], scale)}; x_wconf {round(word.confidence)}"
+            identifier = f"word_{name}_{line + 1}_{number}"
             text = escape(_xml_text(word.text))
-            yield (
-                f'      <span class="ocrx_word" id="word_{name}_{line + 1}_{number}" title="{properties}">{text}</span>\n'
-            )
+            yield f'      <span class="ocrx_word" id="{identifier}" title="{properties}">{text}</span>\n'
         yield "     </span>\n"
     yield "    </p>\n"
 

@@ -12,6 +12,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from PIL import Image
 from hybrid_ocr_worker.ocr.images import eight_bits, flattened, orientation, page_frames, usable_dpi
 
 _FORMATS: Final = {
-    "image/jpeg": ("JPEG", "MPO"),
+    "image/jpeg": ("JPEG",),  # Pillow finds by itself that one is an MPO
     "image/png": ("PNG",),
     "image/tiff": ("TIFF",),
     "image/bmp": ("BMP",),
@@ -84,7 +85,8 @@ def _add_page(pdf: Pdf, image: Image.Image, source: Path) -> None:
     a, b, c, d, e, f = _PLACING[turn]
     matrix = (a * width, b * height, c * width, d * height, e * width, f * height)
     xobject = _image_object(pdf, image, source)
-    page = pdf.add_blank_page(page_size=(width, height)).obj
+    page = pdf.add_blank_page().obj
+    page.MediaBox = Array([0, 0, Decimal(f"{width:.4f}"), Decimal(f"{height:.4f}")])
     if unit > 1:
         page.UserUnit = unit
     page.Resources = Dictionary(XObject=Dictionary(Im=xobject))
@@ -209,7 +211,7 @@ def _cmyk(pdf: Pdf, image: Image.Image) -> Stream:
     )
 
 
-def _stream(pdf: Pdf, data: bytes, image: Image.Image, **entries: Any) -> Stream:
+def _stream(pdf: Pdf, data: bytes, image: Image.Image, **entries: Object | int) -> Stream:
     return pdf.make_stream(
         data, Type=Name.XObject, Subtype=Name.Image, Width=image.width, Height=image.height, **entries
     )

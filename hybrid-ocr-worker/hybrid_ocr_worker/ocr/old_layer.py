@@ -148,7 +148,10 @@ def _apply(content: bytes, edits: Iterable[Edit]) -> bytes:
     for edit in edits:
         pieces += [content[position : edit.start], edit.replacement]
         position = edit.end
-        if content[edit.start - 1 : edit.start].isspace() and content[position : position + 1].isspace():
+        is_between_blanks = (
+            content[edit.start - 1 : edit.start].isspace() and content[position : position + 1].isspace()
+        )
+        if not edit.replacement and is_between_blanks:
             position += 1
     return b"".join([*pieces, content[position:]])
 

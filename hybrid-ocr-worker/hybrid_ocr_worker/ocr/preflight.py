@@ -134,7 +134,6 @@ def _misses_resources(page: pikepdf.Page) -> bool:
 def _inspect_image(
     source: Path, working_copy: Path, media_type: str, *, max_pages: int, max_pixels: int
 ) -> Preflight:
-    Image.MAX_IMAGE_PIXELS = None  # our own limit, below, comes with a typed refusal
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

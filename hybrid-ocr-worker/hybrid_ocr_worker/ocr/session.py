@@ -12,6 +12,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from hybrid_ocr_core import media
 from hybrid_ocr_core.options import Mode
 from hybrid_ocr_worker.ocr import preflight
@@ -29,6 +31,7 @@ class Session:
     """The state of one child: a warm engine, and the document that is open."""
 
     def __init__(self) -> None:
+        Image.MAX_IMAGE_PIXELS = None  # our own limits are typed refusals, and hold for rasters too
         self._engine: OcrEngine | None = None
         self._text: tuple[Path, NativeTextReader] | None = None
 

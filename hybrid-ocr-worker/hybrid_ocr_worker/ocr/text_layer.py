@@ -16,7 +16,11 @@ from hybrid_ocr_worker.ocr.old_layer import CleanForms, remove_invisible_text
 from hybrid_ocr_worker.ocr.page_geometry import inherited, shown_page, upright_matrix
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.ocr.text_lines import placed_lines
-from hybrid_ocr_worker.ocr.type_setting import TypeSetter, number
+from hybrid_ocr_worker.ocr.type_setting import TypeSetter
+
+#: What the layer may add to a document: so much for its font, and so much a word.
+_DOCUMENT_BYTES = 4096
+_WORD_BYTES = 20
 
 
 def draw_searchable_pdf(source: Path, pages: Iterable[PageResult], target: Path) -> None:
@@ -35,19 +39,22 @@ def draw_searchable_pdf(source: Path, pages: Iterable[PageResult], target: Path)
                 layer.graft(page)
         layer.finish()
         if layer.changed or pdf.is_encrypted:
-            _save(pdf, target)
+            _save(pdf, target, ObjectStreamMode.preserve)
+            if target.stat().st_size > source.stat().st_size + _DOCUMENT_BYTES + _WORD_BYTES * layer.words:
+                # Written out plainly, thousands of small objects may outgrow the layer: pack them, as PDF 1.5 can.
+                _save(pdf, target, ObjectStreamMode.generate)
         else:
             shutil.copyfile(source, target)
 
 
-def _save(pdf: Pdf, target: Path) -> None:
-    """Write every stream with the very bytes and the filter it came with."""
+def _save(pdf: Pdf, target: Path, mode: ObjectStreamMode) -> None:
+    """Write every stream with the very bytes and the filter it came with; only bare ones are packed."""
     pdf.save(
         target,
         encryption=False,
-        compress_streams=False,
+        compress_streams=True,
         stream_decode_level=StreamDecodeLevel.none,
-        object_stream_mode=ObjectStreamMode.preserve,
+        object_stream_mode=mode,
         deterministic_id=True,  # drawing the same again gives the same file
     )
 
@@ -57,6 +64,7 @@ class _TextLayer:
 
     def __init__(self, pdf: Pdf) -> None:
         self.changed = False
+        self.words = 0
         self._pdf = pdf
         self._clean_forms: CleanForms = {}
         self._font = GlyphlessFont()
@@ -71,12 +79,13 @@ class _TextLayer:
         if not lines:
             return
         self.changed = True
+        self.words += sum(len(line) for _, line in lines)
         name = _add_font(target, self._document_font())
         setter = TypeSetter(self._font, name.encode(), shown.unit)
-        content = b""
-        for turn, group in groupby(lines, key=itemgetter(0)):
-            matrix = b" ".join(map(number, upright_matrix(shown, turn, 1 / shown.unit)))
-            content += b"q %s cm BT 3 Tr%s\nET Q\n" % (matrix, b"".join(setter.set(line for _, line in group)))
+        content = b"".join(
+            setter.set([line for _, line in group], upright_matrix(shown, turn, 1 / shown.unit))
+            for turn, group in groupby(lines, key=itemgetter(0))
+        )
         stream = self._pdf.make_stream(zlib.compress(content, 9), Filter=Name.FlateDecode)
         target.Contents = Array([stream, *_streams(target)])
 

@@ -57,6 +57,7 @@ class PlacedWord:
     baseline: float
     width: float
     size: float
+    starts_line: bool
     followed_by_blank: bool
     blank_is_left: bool
 
@@ -91,7 +92,7 @@ def _turns(blocks: Sequence[int], lines: Sequence[Sequence[Box]]) -> list[int]:
 
 
 def _sideways_turn(boxes: Sequence[Box]) -> int:
-    """Tell whether a line runs up (90) or down (270) the page, as captions of tables do: its words stand in a column."""
+    """Tell whether a line runs up (90) or down (270) the page, as in the head of a table: its words stand in a column."""
     steps = [(after[1] + after[3] - before[1] - before[3]) / 2 for before, after in pairwise(boxes)]
     is_column = all(after[0] < before[2] and before[0] < after[2] for before, after in pairwise(boxes))
     is_tall = sum(box[3] - box[1] for box in boxes) > 1.5 * sum(box[2] - box[0] for box in boxes)
@@ -126,6 +127,7 @@ def _place(words: Sequence[Word], boxes: Sequence[Box]) -> list[PlacedWord]:
                 baseline=baseline,
                 width=box[2] - box[0],
                 size=word_size,
+                starts_line=index == 0,
                 followed_by_blank=following is not None and _is_apart(word.text, following.text),
                 blank_is_left=following is not None and boxes[index + 1][0] < box[0],
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, GlyphlessFont
+from hybrid_ocr_worker.ocr.page_geometry import Matrix
 from hybrid_ocr_worker.ocr.text_lines import PlacedWord
 
 _WIDTH_ERROR: Final = 0.25  # points that a word's end may be off before its scaling gets another digit
@@ -18,8 +19,8 @@ _SIZE_STEP: Final = 1.06  # neighbouring lines whose sizes differ less are set i
 class TypeSetter:
     """Sets words in the page's own unit, of which ``points`` are long.
 
-    Sizes are not shrunk by a matrix, though whole numbers would take less space: pdfium compares the bare font size with
-    lengths on the page when it looks for the ends of lines.
+    Sizes are not shrunk by a matrix, though whole numbers would take less space: pdfium compares the bare font size
+    with lengths on the page when it looks for the ends of lines.
     """
 
     font: GlyphlessFont
@@ -31,10 +32,16 @@ class TypeSetter:
         """How many decimals tell a tenth of a point or less."""
         return max(1, math.ceil(math.log10(10 * self.points)))
 
-    def set(self, lines: Iterable[list[PlacedWord]]) -> Iterator[bytes]:
+    def set(self, lines: Iterable[list[PlacedWord]], matrix: Matrix) -> bytes:
+        """Write a text object of the lines, which is invisible and leaves the graphics state as it was."""
+        if matrix[:4] == (1, 0, 0, 1):  # upright in its own unit: the first move takes the words there
+            return b"q BT 3 Tr%s\nET Q\n" % b"".join(self._words(lines, *matrix[4:]))
+        return b"q %s cm BT 3 Tr%s\nET Q\n" % (b" ".join(map(_decimal, matrix)), b"".join(self._words(lines)))
+
+    def _words(self, lines: Iterable[list[PlacedWord]], left: float = 0, top: float = 0) -> Iterator[bytes]:
         """Set each word at its place relative to the one before, scaled to its width."""
         ticks = 10**self.digits / self.points  # numbers are counted in their last digit, so that no error adds up
-        x = y = size = 0
+        x, y, size = -round(left * 10**self.digits), -round(top * 10**self.digits), 0
         for word in (word for line in lines for word in line):
             codes = self.font.encode(word.text)
             if not codes:
@@ -45,17 +52,20 @@ class TypeSetter:
                 yield b"\n%s %s Tf" % (self.font_name, self._number(size))
             natural = len(codes) // 2 * size * ADVANCE / 1000
             scale = _scale(word.width * ticks, natural, _WIDTH_ERROR * ticks)
-            left = word.left * ticks
+            start = word.left * ticks
             if word.followed_by_blank:
                 blank = self.font.encode(" ")
                 codes = blank + codes if word.blank_is_left else codes + blank
-                left -= size * ADVANCE / 1000 * scale / 100 if word.blank_is_left else 0
-            dx, dy = round(left) - x, round(-word.baseline * ticks) - y
+                start -= size * ADVANCE / 1000 * scale / 100 if word.blank_is_left else 0
+            dx, dy = round(start) - x, round(-word.baseline * ticks) - y
+            if word.starts_line and dx < 0 and abs(dy) < size / 2:
+                yield b"\n0 %s Td(%s)Tj" % (self._number(2*size), self.font.encode(" "))
+                y+=2*size; dy-=2*size
             x, y = x + dx, y + dy
-            yield b"\n%s %s Td %s Tz(%s)Tj" % (self._number(dx), self._number(dy), number(scale), _escaped(codes))
+            yield b"\n%s %s Td %s Tz(%s)Tj" % (self._number(dx), self._number(dy), _decimal(scale), _escaped(codes))
 
     def _number(self, ticks: int) -> bytes:
-        return number(ticks / 10**self.digits)
+        return _decimal(ticks / 10**self.digits)
 
 
 def _scale(width: float, natural: float, tolerance: float) -> float:
@@ -70,7 +80,7 @@ def _escaped(codes: bytes) -> bytes:
     return escaped.replace(b"\r", b"\\r")
 
 
-def number(value: float) -> bytes:
+def _decimal(value: float) -> bytes:
     """Write a number as PDF has it: no exponent, no needless zero."""
     text = f"{value:.5f}".rstrip("0").rstrip(".")
     if text == "-0":

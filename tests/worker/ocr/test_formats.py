@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_hocr_tells_words_in_pixels_with_their_confidence(tmp_path: Path) -> Non
 
     draw_hocr([page], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5")
 
-    root = ElementTree.fromstring((tmp_path / "result.hocr").read_bytes())
+    root = ET.fromstring((tmp_path / "result.hocr").read_bytes())
     found = [
         (element.get("class"), element.get("id"), element.get("title"))
         for element in root.iter()
@@ -126,7 +126,7 @@ def test_hocr_escapes_what_xml_cannot_hold(tmp_path: Path) -> None:
 
     draw_hocr([a_page(*words)], tmp_path / "result.hocr", title="<&\0>.pdf", engine='"&"')
 
-    root = ElementTree.fromstring((tmp_path / "result.hocr").read_bytes())
+    root = ET.fromstring((tmp_path / "result.hocr").read_bytes())
     assert [element.text for element in root.iter() if element.get("class") == "ocrx_word"] == ["<b>&\"'", "nulbell😀"]
     assert root.findtext(f".//{_XHTML}title") == "<&>.pdf"
     metas = {element.get("name"): element.get("content") for element in root.iter(f"{_XHTML}meta")}
