@@ -24,7 +24,7 @@ preload_app = True
 # With threads this limits how long a process may be stuck, not how long an upload may take.
 timeout = 120
 graceful_timeout = 30
-keepalive = 5
+keepalive = 75  # longer than the 60 s of an AWS load balancer, which would else reuse connections that we just closed
 
 # The heartbeat's file; on a disk a slow write would look like a stuck process.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes its file there safely

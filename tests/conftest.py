@@ -9,8 +9,13 @@ from pathlib import Path
 
 import boto3
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from moto import mock_aws
 
+from hybrid_ocr_api import create_app
+from hybrid_ocr_api.services import Services
+from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
@@ -21,6 +26,8 @@ from tests.builders import LEASE, FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
+KEY = "a-key-of-the-tests"
+MAX_UPLOAD_BYTES = 1 << 20
 
 
 @pytest.fixture
@@ -74,3 +81,28 @@ def queue(clients: AwsClients, aws_settings: AwsSettings) -> JobQueue:
 @pytest.fixture
 def documents(clients: AwsClients, aws_settings: AwsSettings) -> DocumentStore:
     return DocumentStore(clients.s3, aws_settings.bucket)
+
+
+@pytest.fixture
+def app(
+    aws_settings: AwsSettings, store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
+) -> Flask:
+    settings = ApiSettings(
+        aws=aws_settings,
+        api_key=KEY,
+        languages=("eng", "deu"),
+        max_upload_bytes=MAX_UPLOAD_BYTES,
+        result_url_seconds=900,
+        lease_seconds=60,
+        log_level="INFO",
+    )
+    services = Services(settings=settings, jobs=store, queue=queue, documents=documents, clock=clock)
+    return create_app(settings, services)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Sends the right key with each request."""
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = KEY
+    return client

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pikepdf
-from PIL import Image, ImageDraw, ImageFont
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
+from PIL import Image, ImageDraw, ImageFont
 
 DOCUMENTS = Path(__file__).resolve().parent / "documents"
 
@@ -42,7 +42,9 @@ def blank_pdf(pages: int = 1, *, media_box: tuple[float, float, float, float] = 
     """Empty pages."""
     pdf = Pdf.new()
     for _ in range(pages):
-        pdf.pages.append(pikepdf.Page(Dictionary(Type=Name.Page, MediaBox=Array(list(media_box)), Resources=Dictionary())))
+        pdf.pages.append(
+            pikepdf.Page(Dictionary(Type=Name.Page, MediaBox=Array(list(media_box)), Resources=Dictionary()))
+        )
     return pdf
 
 
@@ -94,7 +96,7 @@ def _saved(pdf: Pdf) -> bytes:
 
 def _image_bytes(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -133,7 +135,7 @@ def rotated(degrees: int) -> bytes:
     pdf = blank_pdf(media_box=(0, 0, _A4[1], _A4[0]) if degrees % 180 else (0, 0, *_A4))
     turned = scan_image().rotate(degrees, expand=True)
     page = pdf.pages[0]
-    add_picture(pdf, page, turned, (0, 0, *(float(edge) for edge in page.mediabox[2:])))
+    add_picture(pdf, page, turned, (0, 0, float(page.mediabox[2]), float(page.mediabox[3])))
     page.obj.Rotate = degrees
     return _saved(pdf)
 

@@ -33,6 +33,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
         MAX_FORM_MEMORY_SIZE=_FORM_OVERHEAD_BYTES,
         MAX_FORM_PARTS=20,
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it; fields keep our order
     app.extensions["hybrid_ocr"] = services or _connect(settings)
     app.before_request(_name_request)
     app.before_request(auth.require_key)

@@ -28,9 +28,7 @@ def create() -> tuple[Response, int]:
     options = uploads.read_options(request.form, languages=parts.settings.languages)
     reference = uploads.read_client_reference(request.form)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
-    job = submission.submit(
-        parts, tenant=caller().tenant, upload=upload, options=options, client_reference=reference
-    )
+    job = submission.submit(parts, tenant=caller().tenant, upload=upload, options=options, client_reference=reference)
     response = jsonify(job_view.render(job, parts))
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)

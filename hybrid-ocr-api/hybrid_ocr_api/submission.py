@@ -1,8 +1,8 @@
 """How a document is accepted. The order of the three steps is the design.
 
-    1. S3        the bytes, under a fresh random id
-    2. DynamoDB  the job, QUEUED: from here on it is accepted
-    3. SQS       the hint to look at it
+1. S3        the bytes, under a fresh random id
+2. DynamoDB  the job, QUEUED: from here on it is accepted
+3. SQS       the hint to look at it
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from hybrid_ocr_core.options import JobOptions
 _log = logging.getLogger(__name__)
 
 
-def submit(
-    parts: Services, *, tenant: str, upload: Upload, options: JobOptions, client_reference: str | None
-) -> Job:
+def submit(parts: Services, *, tenant: str, upload: Upload, options: JobOptions, client_reference: str | None) -> Job:
     """Accept a document.
 
     Raises:
@@ -52,7 +50,8 @@ def submit(
         _send(parts, job.id)
         # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
         _log.info(
-            "Accepted a document.", extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status}
+            "Accepted a document.",
+            extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
         )
     return job
 

@@ -1,4 +1,4 @@
-"""Multipart form -> Upload, or a typed refusal. Looks at the first bytes only: parsing is the worker's, in a sandbox."""
+"""Multipart form -> Upload, or a typed refusal. Only the first bytes are looked at: parsing is the worker's."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
+        """Is there no way out of it?"""
         return self in {JobStatus.DONE, JobStatus.FAILED}
 
 
@@ -147,4 +148,5 @@ class Job:
 
     @property
     def id(self) -> JobId:
+        """What names this job."""
         return JobId(tenant=self.tenant, job_id=self.job_id)

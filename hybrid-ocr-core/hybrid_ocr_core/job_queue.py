@@ -58,6 +58,7 @@ class ReceivedMessage:
 
     @property
     def age_seconds(self) -> float:
+        """Since it was first sent."""
         return max(0.0, time.time() - self.sent_at)
 
     def job(self) -> JobId:

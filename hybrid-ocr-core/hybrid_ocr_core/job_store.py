@@ -276,8 +276,8 @@ class JobStore:
                 ":stamp": job_item.stamp(now),
             },
         )
-        already = item.get("status") == JobStatus.FAILED and item.get("attempt") == job.attempt
-        if not written and not already:
+        is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
+        if not written and not is_already:
             raise LeaseLost("the job is not free any more")
         return failure
 

@@ -11,11 +11,14 @@ import datetime as dt
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 _FIELDS = ("action", "code", "page", "pages", "seconds", "bytes", "status", "engine", "languages", "method", "route")
-_context: contextvars.ContextVar[dict[str, str | int]] = contextvars.ContextVar("log_context", default={})
+_context: contextvars.ContextVar[Mapping[str, str | int]] = contextvars.ContextVar(
+    "log_context", default=MappingProxyType({})
+)
 
 
 @contextmanager
@@ -26,11 +29,6 @@ def log_context(**fields: str | int) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
-
-
-def current_context() -> dict[str, str | int]:
-    """The fields in force, to hand on to a thread."""
-    return _context.get()
 
 
 class JsonFormatter(logging.Formatter):

@@ -99,7 +99,7 @@ class Heartbeat:
             except Unavailable as error:
                 wait = self._beat_seconds / 4
                 _log.warning("A heartbeat failed: %s.", error, extra={"action": "heartbeat_failed"})
-            except Exception:
+            except Exception:  # noqa: BLE001 - the border of a thread
                 # The border of this thread: without a heartbeat the worker stops itself before the lease ends.
                 _log.exception("The heartbeat died.", extra={"action": "heartbeat_died"})
                 return

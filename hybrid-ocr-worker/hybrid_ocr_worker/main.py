@@ -146,9 +146,7 @@ def _probe(settings: WorkerSettings, sandbox: WarmSandbox) -> EngineInfo:
     if missing:
         names = " ".join(f"tesseract-ocr-{language.replace('_', '-')}" for language in missing)
         raise SettingsError([f"OCR_LANGUAGES: no data for {', '.join(missing)}; install {names}, or take them out"])
-    _log.info(
-        "Engine: %s, Tesseract %s.", found["name"], found["tesseract"], extra={"action": "engine_chosen"}
-    )
+    _log.info("Engine: %s, Tesseract %s.", found["name"], found["tesseract"], extra={"action": "engine_chosen"})
     return EngineInfo(name=found["name"], tesseract=found["tesseract"], languages=settings.languages)
 
 

@@ -1,11 +1,11 @@
 """The way of one message. The order of the steps is the design.
 
-    1. claim       DynamoDB: QUEUED or lapsed -> PROCESSING, attempt + 1
-    2. fetch       S3: the submitted bytes, checked against their hash
-    3. recognise   preflight, pages, outputs; the heartbeat keeps lease and message
-    4. upload      S3: the result, under this attempt's own keys
-    5. complete    DynamoDB: PROCESSING -> DONE (or FAILED), if the attempt is still ours
-    6. delete      SQS: only now, for until here the message is what brings the job back
+1. claim       DynamoDB: QUEUED or lapsed -> PROCESSING, attempt + 1
+2. fetch       S3: the submitted bytes, checked against their hash
+3. recognise   preflight, pages, outputs; the heartbeat keeps lease and message
+4. upload      S3: the result, under this attempt's own keys
+5. complete    DynamoDB: PROCESSING -> DONE (or FAILED), if the attempt is still ours
+6. delete      SQS: only now, for until here the message is what brings the job back
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Processor:
         try:
             job_id = message.job()
         except MalformedMessage as error:
-            _log.error("A message cannot be read and goes to the dead letters.", extra={"action": "message_malformed"})  # noqa: TRY400 - the body may hold anything
+            _log.error("A message cannot be read and goes to the dead letters.", extra={"action": "message_malformed"})
             self.queue.send_to_dead_letters(message, job=None, reason=f"malformed: {error}")
             # A crash here leaves a second copy among the dead letters.
             self.queue.delete(message)
@@ -129,7 +129,7 @@ class Processor:
                 delay = _backoff(message)
                 self._give_back(lease, message, reason=str(error), spend_budget=False, delay=delay)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the border of a message
                 # The border of a message. A defect of ours may be one of this document: it costs the budget.
                 _log.exception("An attempt failed.", extra={"action": "attempt_failed"})
                 reason = f"{type(error).__name__} in the worker"
@@ -158,7 +158,7 @@ class Processor:
             _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
         except SourceMissing as error:
             self.store.fail(lease, JobFailure(code="internal", message=str(error), retryable=True))
-            _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})  # noqa: TRY400 - the message says all
+            _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
 
     def _complete(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
         self.documents.get_source(job, directory / "source")
@@ -184,9 +184,7 @@ class Processor:
     ) -> None:
         """PROCESSING -> QUEUED, and the message shown again after the delay."""
         try:
-            self.store.release(
-                lease, reason=reason, spend_budget=spend_budget, retry_in=dt.timedelta(seconds=delay)
-            )
+            self.store.release(lease, reason=reason, spend_budget=spend_budget, retry_in=dt.timedelta(seconds=delay))
             # A crash here leaves a QUEUED job whose message is still hidden: it shows when its visibility lapses.
             self.queue.hide(message, delay)
         except LeaseLost:

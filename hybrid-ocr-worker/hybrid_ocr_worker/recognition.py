@@ -177,6 +177,4 @@ def _confidence(pages: Iterator[PageResult]) -> Confidence | None:
         seen += counts[p10]
         if seen >= rank:
             break
-    return Confidence(
-        mean=round(total / words, 1), p10=float(p10), lowest_page=lowest[1], lowest=round(lowest[0], 1)
-    )
+    return Confidence(mean=round(total / words, 1), p10=float(p10), lowest_page=lowest[1], lowest=round(lowest[0], 1))

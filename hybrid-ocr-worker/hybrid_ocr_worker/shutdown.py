@@ -16,7 +16,7 @@ class ShuttingDown(HybridOcrError):
     retryable = True
 
 
-class StopWaiting(Exception):  # noqa: N818 - control flow, not an error
+class StopWaiting(Exception):
     """Raised by a signal inside a wait that holds no work."""
 
 

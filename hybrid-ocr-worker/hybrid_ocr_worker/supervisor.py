@@ -47,7 +47,7 @@ class Supervisor:
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:
-                child.process = subprocess.Popen(child.command, env=dict(child.environment))  # noqa: S603 - our own
+                child.process = subprocess.Popen(child.command, env=dict(child.environment))
                 child.started_at = now
             return
         code = child.process.poll()

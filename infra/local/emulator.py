@@ -40,8 +40,10 @@ _SLOWEST_SECONDS = 2.0
 _FASTEST_SECONDS = 0.1
 #: A snapshot stops the emulator while it is taken. Small state is saved often, large state seldom: at most one part in
 #: this many of the time goes into it, until the limit above wins.
-_REST = 40
+_REST = 20
 _READ_METHODS = {"GET", "HEAD"}
+#: DynamoDB and SQS are asked by POST; their actions that only read begin with one of these.
+_READ_ACTIONS = (b"BatchGet", b"Describe", b"Get", b"List", b"Query", b"Scan")
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ class Autosave:
             try:
                 await app(scope, receive, send)
             finally:
-                if scope["type"] == "http" and scope["method"] not in _READ_METHODS:
+                if scope["type"] == "http" and may_change_something(scope):
                     self._is_changed.set()
 
         return watched
@@ -142,6 +144,12 @@ class Autosave:
                 _log.exception("Could not save; the snapshot on disk stays the last good one.")
                 self._is_changed.set()
             rest = min(_SLOWEST_SECONDS, max(_FASTEST_SECONDS, _REST * (time.perf_counter() - started)))
+
+
+def may_change_something(request: Scope) -> bool:
+    """Whether a request is more than a question; in doubt it is."""
+    target = dict(request["headers"]).get(b"x-amz-target", b"")
+    return request["method"] not in _READ_METHODS and not target.rpartition(b".")[2].startswith(_READ_ACTIONS)
 
 
 @dataclass
@@ -174,10 +182,12 @@ class Snapshots:
         self._switch_to(target)
 
     def _next(self) -> Path:
-        number = int(self.current.readlink().name) if self.current.is_symlink() else 0
-        target = self.directory / f"{number + 1:08}"
-        shutil.rmtree(target, ignore_errors=True)  # half written when the emulator was killed
-        return target
+        """A new directory; what was half written or half removed when the emulator was killed goes."""
+        current = self.current.readlink().name if self.current.is_symlink() else "00000000"
+        for left in self.directory.glob("[0-9]*"):
+            if left.name != current:
+                shutil.rmtree(left, ignore_errors=True)
+        return self.directory / f"{int(current) + 1:08}"
 
     def _keep_what_was_not_loaded(self, target: Path) -> None:
         """A service that nobody has called since the start has nothing to save, and something to keep."""

@@ -13,7 +13,7 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.job import JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
-from tests.api.conftest import MAX_UPLOAD_BYTES
+from tests.conftest import MAX_UPLOAD_BYTES
 from tests.faults import away
 
 _PDF = b"%PDF-1.7 not parsed here"
@@ -73,7 +73,12 @@ def test_a_file_at_the_limit_is_taken_and_one_byte_more_is_not(client: FlaskClie
 
 
 def test_a_body_far_over_the_limit_is_refused_before_it_is_read(client: FlaskClient) -> None:
-    assert _code(_post(client, b"%PDF-" + bytes(3 * MAX_UPLOAD_BYTES))) == (413, "file_too_large")
+    body = b"--x\r\n" + bytes(3 * MAX_UPLOAD_BYTES)
+
+    assert _code(client.post("/jobs", data=body, content_type="multipart/form-data; boundary=x")) == (
+        413,
+        "file_too_large",
+    )
 
 
 @pytest.mark.parametrize("content", [b"plain text", b"PK\x03\x04 office", b"<html></html>", b"\x00"])
@@ -94,7 +99,7 @@ def test_content_that_is_no_document_is_refused_whatever_its_name(client: FlaskC
     ],
 )
 def test_a_bad_option_is_refused(client: FlaskClient, field: str, value: str, status: int, code: str) -> None:
-    response = _post(client, **{field: value})
+    response = _post(client, _PDF, **{field: value})
 
     assert _code(response) == (status, code)
     assert field in response.get_json()["detail"] or code == "unsupported_language"

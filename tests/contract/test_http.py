@@ -9,12 +9,11 @@ from flask.testing import FlaskClient
 from hybrid_ocr_api.auth import OPEN_ENDPOINTS
 from hybrid_ocr_api.errors import PROBLEMS
 from hybrid_ocr_core.errors import REQUEST_CODES
-from tests.api.conftest import app, client  # noqa: F401 - fixtures
 
 _OPEN = {"/health", "/ready"}
 
 
-def test_every_route_but_the_open_ones_needs_a_key(app: Flask) -> None:  # noqa: F811 - fixture
+def test_every_route_but_the_open_ones_needs_a_key(app: Flask) -> None:
     stranger = app.test_client()
     for rule in app.url_map.iter_rules():
         path = rule.rule.replace("<job_id>", "0" * 32).replace("<int:number>", "1").replace("<output>", "json")
@@ -24,7 +23,7 @@ def test_every_route_but_the_open_ones_needs_a_key(app: Flask) -> None:  # noqa:
     assert {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule in _OPEN} == OPEN_ENDPOINTS
 
 
-def test_an_unknown_path_tells_a_stranger_nothing(app: Flask) -> None:  # noqa: F811 - fixture
+def test_an_unknown_path_tells_a_stranger_nothing(app: Flask) -> None:
     assert app.test_client().get("/nothing").status_code == 401
 
 
@@ -38,7 +37,11 @@ def test_an_unknown_path_tells_a_stranger_nothing(app: Flask) -> None:  # noqa: 
     ],
 )
 def test_every_error_has_the_one_shape(
-    client: FlaskClient, method: str, path: str, status: int, code: str  # noqa: F811 - fixture
+    client: FlaskClient,
+    method: str,
+    path: str,
+    status: int,
+    code: str,
 ) -> None:
     response = client.open(path, method=method)
 
@@ -51,7 +54,9 @@ def test_every_error_has_the_one_shape(
 
 
 def test_an_unexpected_error_shows_nothing_of_the_inside(
-    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch  # noqa: F811 - fixture
+    app: Flask,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def explode(*_: object) -> None:
         raise RuntimeError("canary")
@@ -63,7 +68,7 @@ def test_an_unexpected_error_shows_nothing_of_the_inside(
     assert "canary" not in response.text
 
 
-def test_every_response_has_the_security_headers(client: FlaskClient) -> None:  # noqa: F811 - fixture
+def test_every_response_has_the_security_headers(client: FlaskClient) -> None:
     for path in ("/health", "/nothing", "/jobs"):
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"

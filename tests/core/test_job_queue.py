@@ -59,15 +59,13 @@ def test_a_body_that_is_not_ours_is_malformed(body: str) -> None:
         message.job()
 
 
-def test_a_dead_letter_carries_job_and_reason(
-    queue: JobQueue, clients: AwsClients, aws_settings: AwsSettings
-) -> None:
+def test_a_dead_letter_carries_job_and_reason(queue: JobQueue, clients: AwsClients, aws_settings: AwsSettings) -> None:
     queue.send(_JOB)
     queue.send_to_dead_letters(_receive(queue), job=_JOB, reason="gave up")
 
-    (letter,) = clients.sqs.receive_message(
-        QueueUrl=aws_settings.dead_letter_queue_url, MessageAttributeNames=["All"]
-    )["Messages"]
+    (letter,) = clients.sqs.receive_message(QueueUrl=aws_settings.dead_letter_queue_url, MessageAttributeNames=["All"])[
+        "Messages"
+    ]
 
     attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
     assert attributes == {"tenant": "default", "job_id": "a" * 32, "reason": "gave up"}

@@ -245,9 +245,7 @@ def test_a_purged_tombstone_leaves_the_open_index(store: JobStore, clock: FakeCl
 
 
 @pytest.mark.parametrize("transition", ["claim", "complete", "fail", "release", "renew"])
-def test_a_write_whose_response_was_lost_counts_as_done(
-    store: JobStore, clients: AwsClients, transition: str
-) -> None:
+def test_a_write_whose_response_was_lost_counts_as_done(store: JobStore, clients: AwsClients, transition: str) -> None:
     job = _queued(store)
     lease = Lease(job=job.id, attempt=1, owner="", expires_at=job.created_at)
     if transition != "claim":

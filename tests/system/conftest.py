@@ -19,6 +19,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def own_stack(tmp_path: Path) -> Iterator[Stack]:
     """One that a test may break."""
-    seconds = {"OCR_LEASE_SECONDS": "6", "OCR_HEARTBEAT_SECONDS": "2", "OCR_GRACE_SECONDS": "1", "OCR_SWEEP_SECONDS": "2"}
+    seconds = {
+        "OCR_LEASE_SECONDS": "6",
+        "OCR_HEARTBEAT_SECONDS": "2",
+        "OCR_GRACE_SECONDS": "1",
+        "OCR_SWEEP_SECONDS": "2",
+    }
     with Stack(tmp_path / "data", **seconds) as stack:
         yield stack

@@ -112,9 +112,10 @@ class Stack:
 
     def finish(self, job_id: str) -> dict[str, Any]:
         """Wait until the job is terminal."""
-        return self.wait_until(
+        job: dict[str, Any] = self.wait_until(
             lambda: (job := self.job(job_id)).get("status") in {"DONE", "FAILED"} and job, f"job {job_id} to end"
         )
+        return job
 
     def read(self, content: bytes, name: str = "document.pdf", **fields: str) -> dict[str, Any]:
         """Submit, wait, and fetch the json; the job itself is under ``job``."""
@@ -133,8 +134,8 @@ class Stack:
 
     def aws(self, service: str) -> Any:
         """A client for the emulator, to look behind the scenes."""
-        return boto3.client(
-            service,
+        return boto3.Session().client(
+            service,  # type: ignore[call-overload]
             endpoint_url=self.emulator_url,
             region_name="us-east-1",
             aws_access_key_id="test",
@@ -146,9 +147,7 @@ class Stack:
         sqs = self.aws("sqs")
         url = sqs.get_queue_url(QueueName="hybrid-ocr-jobs")["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return int(attributes["ApproximateNumberOfMessages"]) + int(
-            attributes["ApproximateNumberOfMessagesNotVisible"]
-        )
+        return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
 
     def wait_until(self, condition: Any, what: str) -> Any:
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -98,7 +98,10 @@ def test_the_same_message_many_times_is_one_job(own_stack: Stack) -> None:
     job = own_stack.finish(job_id)
     own_stack.wait_until(lambda: own_stack.messages() == 0, "the queue to be empty")
 
-    keys = [item["Key"] for item in own_stack.aws("s3").list_objects_v2(Bucket="hybrid-ocr", Prefix=_prefix(job_id))["Contents"]]
+    keys = [
+        item["Key"]
+        for item in own_stack.aws("s3").list_objects_v2(Bucket="hybrid-ocr", Prefix=_prefix(job_id))["Contents"]
+    ]
     assert own_stack.job(job_id)["attempt"] == job["attempt"] == 1
     assert len([key for key in keys if key.endswith("result.json")]) == 1
 

@@ -158,7 +158,9 @@ def test_an_encrypted_document_that_opens_comes_back_unencrypted(stack: Stack, t
     result = stack.read(_make("opens-without-password.pdf"))
 
     (tmp_path / "result.pdf").write_bytes(stack.result(result["job_id"], "pdf"))
-    shown = subprocess.run(["qpdf", "--show-encryption", tmp_path / "result.pdf"], capture_output=True, text=True)
+    shown = subprocess.run(
+        ["qpdf", "--show-encryption", tmp_path / "result.pdf"], capture_output=True, text=True, check=True
+    )
     assert "not encrypted" in shown.stdout
     assert result["job"]["warnings"] == ["decrypted"]
 
@@ -190,7 +192,9 @@ def test_only_the_pages_asked_for_are_read_and_the_pdf_keeps_all(stack: Stack, t
     assert result["document"]["pages"] == 4
     assert stack.result(result["job_id"], "txt").count(b"\f") == 1
     (tmp_path / "result.pdf").write_bytes(stack.result(result["job_id"], "pdf"))
-    pages = subprocess.run(["qpdf", "--show-npages", tmp_path / "result.pdf"], capture_output=True, text=True, check=True)
+    pages = subprocess.run(
+        ["qpdf", "--show-npages", tmp_path / "result.pdf"], capture_output=True, text=True, check=True
+    )
     assert pages.stdout.strip() == "4"
     assert stack.get(f"/jobs/{result['job_id']}/pages/4").json() == result["pages"][1]
     assert stack.get(f"/jobs/{result['job_id']}/pages/1").status_code == 404

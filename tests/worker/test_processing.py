@@ -126,7 +126,11 @@ def test_a_job_is_read_stored_committed_and_its_message_deleted(
 
 
 def test_a_finished_job_is_deleted_from_the_queue_without_work(
-    processor: Processor, job: JobId, queue: JobQueue, recogniser: FakeRecogniser, clients: AwsClients,
+    processor: Processor,
+    job: JobId,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
     processor.process(_receive(queue))
@@ -139,8 +143,13 @@ def test_a_finished_job_is_deleted_from_the_queue_without_work(
 
 
 def test_a_live_lease_of_another_hides_the_message_for_the_rest_of_it(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    monkeypatch: pytest.MonkeyPatch, clock: FakeClock,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: FakeClock,
 ) -> None:
     store.claim(job)
     clock.advance(20)
@@ -154,8 +163,13 @@ def test_a_live_lease_of_another_hides_the_message_for_the_rest_of_it(
 
 
 def test_a_document_at_fault_ends_failed_at_once_with_its_code(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    clients: AwsClients, aws_settings: AwsSettings,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
 ) -> None:
     recogniser.act = _fail_with(DocumentRejected("page_timeout", "too slow", 7))
 
@@ -173,8 +187,15 @@ def test_a_document_at_fault_ends_failed_at_once_with_its_code(
     [(Unavailable("S3", "SlowDown"), 0), (ShuttingDown("stop"), 0), (RuntimeError("a defect"), 1)],
 )
 def test_what_may_pass_gives_the_job_back_and_keeps_the_message(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    clients: AwsClients, aws_settings: AwsSettings, error: Exception, budget_used: int,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
+    error: Exception,
+    budget_used: int,
 ) -> None:
     recogniser.act = _fail_with(error)
 
@@ -186,8 +207,13 @@ def test_what_may_pass_gives_the_job_back_and_keeps_the_message(
 
 
 def test_a_job_that_fails_every_time_ends_out_of_attempts_with_a_dead_letter(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    clients: AwsClients, aws_settings: AwsSettings,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
 ) -> None:
     recogniser.act = _fail_with(RuntimeError("a defect"))
     message = _receive(queue)
@@ -203,8 +229,14 @@ def test_a_job_that_fails_every_time_ends_out_of_attempts_with_a_dead_letter(
 
 
 def test_a_worker_that_was_fenced_off_writes_nothing_and_deletes_nothing(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
+    clock: FakeClock,
 ) -> None:
     def lose_the_lease() -> None:
         clock.advance(61)
@@ -218,8 +250,13 @@ def test_a_worker_that_was_fenced_off_writes_nothing_and_deletes_nothing(
 
 
 def test_an_erased_job_stops_its_worker_and_its_message_goes(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser,
-    clients: AwsClients, aws_settings: AwsSettings,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
 ) -> None:
     recogniser.act = lambda: store.erase(job)
     message = _receive(queue)
@@ -233,7 +270,11 @@ def test_an_erased_job_stops_its_worker_and_its_message_goes(
 
 
 def test_a_source_that_was_swapped_ends_the_job(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, documents: DocumentStore,
+    processor: Processor,
+    job: JobId,
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
     recogniser: FakeRecogniser,
 ) -> None:
     documents.put_source(job, io.BytesIO(b"%PDF-1.7 other"), "application/pdf")
@@ -271,8 +312,13 @@ def test_a_message_of_an_unknown_job_is_kept_while_it_is_young(
 
 
 def test_with_the_table_away_after_the_work_the_message_stays(
-    processor: Processor, job: JobId, queue: JobQueue, recogniser: FakeRecogniser, clients: AwsClients,
-    aws_settings: AwsSettings, store: JobStore,
+    processor: Processor,
+    job: JobId,
+    queue: JobQueue,
+    recogniser: FakeRecogniser,
+    clients: AwsClients,
+    aws_settings: AwsSettings,
+    store: JobStore,
 ) -> None:
     with contextlib.ExitStack() as outage:
         recogniser.act = lambda: outage.enter_context(away(clients.dynamodb))

@@ -22,7 +22,6 @@ from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.api.conftest import app, client  # noqa: F401 - fixtures
 from tests.builders import FakeClock
 from tests.make_documents import GENERATED
 
@@ -45,7 +44,7 @@ def requests(clients: AwsClients) -> Iterator[Counter[str]]:
 
 @pytest.mark.parametrize("name", ["scan.pdf", "born-digital.pdf"])
 def test_a_small_job_takes_eleven_requests(
-    client: FlaskClient,  # noqa: F811 - fixture
+    client: FlaskClient,
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,

@@ -50,7 +50,10 @@ def test_a_confined_process_cannot_allocate_beyond_its_memory() -> None:
 
 
 def test_a_confined_process_cannot_write_a_larger_file(tmp_path: Path) -> None:
-    code = f"limits.limit_document(memory_bytes=1 << 30, file_bytes=1 << 16); open({str(tmp_path / 'f')!r}, 'wb').write(bytes(1 << 20))"
+    code = f"""
+    limits.limit_document(memory_bytes=1 << 30, file_bytes=1 << 16)
+    open({str(tmp_path / "f")!r}, "wb").write(bytes(1 << 20))
+    """
 
     assert "File too large" in _confined(code)
     assert (tmp_path / "f").stat().st_size <= 1 << 16
@@ -100,9 +103,7 @@ def test_a_child_that_hangs_is_killed_and_tried_once_more(sandbox: WarmSandbox, 
     started = time.monotonic()
 
     with pytest.raises(DocumentRejected) as rejected:
-        sandbox.call_twice(
-            "preflight", seconds=0.7, directory=str(tmp_path), max_pages=1, max_pixels=1, **_LIMITS
-        )
+        sandbox.call_twice("preflight", seconds=0.7, directory=str(tmp_path), max_pages=1, max_pixels=1, **_LIMITS)
 
     assert rejected.value.document_code == "page_timeout"
     assert 1.4 <= time.monotonic() - started < 10

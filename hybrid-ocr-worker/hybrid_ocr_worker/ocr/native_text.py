@@ -142,7 +142,9 @@ _Matrix = tuple[float, float, float, float, float, float]
 _IDENTITY: _Matrix = (1, 0, 0, 1, 0, 0)
 
 
-def _objects(parent: ctypes._Pointer[ctypes.Structure], matrix: _Matrix, depth: int) -> Iterator[tuple[object, _Matrix]]:
+def _objects(
+    parent: ctypes._Pointer[ctypes.Structure], matrix: _Matrix, depth: int
+) -> Iterator[tuple[object, _Matrix]]:
     """Every object with the matrix of the forms around it, forms opened."""
     count = pdfium.FPDFPage_CountObjects if depth == 0 else pdfium.FPDFFormObj_CountObjects
     get = pdfium.FPDFPage_GetObject if depth == 0 else pdfium.FPDFFormObj_GetObject

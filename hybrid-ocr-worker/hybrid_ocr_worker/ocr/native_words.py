@@ -49,7 +49,9 @@ def _lines(characters: list[Character]) -> list[list[_Piece]]:
         if is_end:
             continue
         pieces = [
-            _piece(list(run)) for is_space, run in groupby(line, key=lambda character: character.is_space) if not is_space
+            _piece(list(run))
+            for is_space, run in groupby(line, key=lambda character: character.is_space)
+            if not is_space
         ]
         if pieces:
             lines.append(pieces)

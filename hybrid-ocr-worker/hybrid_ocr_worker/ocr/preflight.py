@@ -131,9 +131,7 @@ def _misses_resources(page: pikepdf.Page) -> bool:
     return any(not isinstance(value, pikepdf.Stream) for value in objects.values())
 
 
-def _inspect_image(
-    source: Path, working_copy: Path, media_type: str, *, max_pages: int, max_pixels: int
-) -> Preflight:
+def _inspect_image(source: Path, working_copy: Path, media_type: str, *, max_pages: int, max_pixels: int) -> Preflight:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -148,7 +146,11 @@ def _inspect_image(
                             frames.index(frame) + 1,
                         )
                 is_animation = media_type != "image/tiff" and getattr(image, "n_frames", 1) > 1
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise DocumentRejected(
+            "image_too_large", f"the image has too many pixels; the limit is {max_pixels}"
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DocumentRejected("corrupt_document", "the image cannot be read") from error

@@ -31,9 +31,7 @@ class PytesseractEngine:
     def orientation(self, image: Image.Image, *, dpi: float) -> Orientation | None:
         """See OcrEngine."""
         try:
-            found = pytesseract.image_to_osd(
-                image, config=f"--dpi {round(dpi)}", output_type=pytesseract.Output.DICT
-            )
+            found = pytesseract.image_to_osd(image, config=f"--dpi {round(dpi)}", output_type=pytesseract.Output.DICT)
         except pytesseract.TesseractError:
             # "Too few characters", or no osd data: the command tells neither apart by its exit code.
             return None

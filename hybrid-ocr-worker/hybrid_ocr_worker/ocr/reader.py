@@ -105,12 +105,12 @@ class PageReader:
         )
         evidence: dict[str, float | int] = {"chars": 0, "image_coverage": 1.0}
         if mode is Mode.NATIVE_ONLY:
-            return _blank_page(number, width, height, Source.NATIVE, "mode_native_only", evidence)
+            return _blank_page(number, (width, height), Source.NATIVE, "mode_native_only", evidence)
         image, dpi = _scaled(image, declared)
         if not rasteriser.has_ink(image):
-            page = _blank_page(number, width, height, Source.BLANK, "no_ink", evidence)
+            page = _blank_page(number, (width, height), Source.BLANK, "no_ink", evidence)
         else:
-            page = _blank_page(number, width, height, Source.OCR, "image", evidence)
+            page = _blank_page(number, (width, height), Source.OCR, "image", evidence)
         reading = self._look(image, dpi) if page.source is Source.OCR else Reading(words=[], rotation=0)
         words = _to_points(reading.words, width / image.width, height / image.height)
         return PageResult(
@@ -127,13 +127,15 @@ class PageReader:
             confidence=_mean(words),
         )
 
-    def _read_pictures(self, number: int, native: NativeText, chosen: Route, image: Image.Image, dpi: float) -> PageResult:
+    def _read_pictures(
+        self, number: int, native: NativeText, chosen: Route, image: Image.Image, dpi: float
+    ) -> PageResult:
         """Keep the page's text, and read only what its pictures show."""
         scale = dpi / 72
         canvas = Image.new("L", image.size, 255)
         for picture in native.pictures:
-            box = tuple(round(edge * scale) for edge in picture.box)
-            canvas.paste(image.crop(box), box[:2])
+            left, top, right, bottom = (round(edge * scale) for edge in picture.box)
+            canvas.paste(image.crop((left, top, right, bottom)), (left, top))
         own = words_of(native, is_sound=True)
         pen = ImageDraw.Draw(canvas)
         for word in own:
@@ -193,7 +195,9 @@ def _wanted_dpi(native: NativeText) -> float:
     """The resolution of the largest picture; that of a scan is its own."""
     if not native.pictures:
         return _VECTOR_DPI
-    largest = max(native.pictures, key=lambda picture: (picture.box[2] - picture.box[0]) * (picture.box[3] - picture.box[1]))
+    largest = max(
+        native.pictures, key=lambda picture: (picture.box[2] - picture.box[0]) * (picture.box[3] - picture.box[1])
+    )
     return round(largest.dpi)
 
 
@@ -240,12 +244,12 @@ def _mean(words: tuple[Word, ...]) -> float | None:
 
 
 def _blank_page(
-    number: int, width: float, height: float, source: Source, reason: str, evidence: dict[str, float | int]
+    number: int, size: tuple[float, float], source: Source, reason: str, evidence: dict[str, float | int]
 ) -> PageResult:
     return PageResult(
         page=number,
-        width=width,
-        height=height,
+        width=size[0],
+        height=size[1],
         pixels=None,
         dpi=None,
         rotation=0,

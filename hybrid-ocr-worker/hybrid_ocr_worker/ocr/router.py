@@ -39,7 +39,7 @@ class Route:
     may_beat_ocr: bool = False
 
 
-def route(native: NativeText, mode: Mode) -> Route:
+def route(native: NativeText, mode: Mode) -> Route:  # noqa: PLR0911 - a list of rules
     """Decide on the evidence; the first rule that fits wins."""
     evidence = _measure(native)
     decide = Route(source=Source.OCR, reason="", evidence=evidence)

@@ -1,9 +1,9 @@
 """The commands that the sandboxed child understands. Each request names all it needs, so a fresh child can answer it.
 
-    probe      which engine is there, its version and languages
-    preflight  inspect a document
-    page       read one page and store it
-    pdf        draw the searchable PDF
+probe      which engine is there, its version and languages
+preflight  inspect a document
+page       read one page and store it
+pdf        draw the searchable PDF
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Session:
         self._engine: OcrEngine | None = None
         self._text: tuple[Path, NativeTextReader] | None = None
 
-    def handle(self, request: dict[str, Any]) -> Any:
+    def handle(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Answer one request.
 
         Raises:
@@ -102,9 +102,9 @@ def _make_engine(name: str) -> OcrEngine:
     """The engine of that name; ``auto`` takes the library where it is installed. Imported here: one of them is not."""
     if name in {"auto", "tesserocr"}:
         with contextlib.suppress(ImportError) if name == "auto" else contextlib.nullcontext():
-            from hybrid_ocr_worker.ocr.tesserocr_engine import TesserocrEngine
+            from hybrid_ocr_worker.ocr.tesserocr_engine import TesserocrEngine  # noqa: PLC0415
 
             return TesserocrEngine()
-    from hybrid_ocr_worker.ocr.pytesseract_engine import PytesseractEngine
+    from hybrid_ocr_worker.ocr.pytesseract_engine import PytesseractEngine  # noqa: PLC0415
 
     return PytesseractEngine()

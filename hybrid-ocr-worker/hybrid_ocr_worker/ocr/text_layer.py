@@ -51,6 +51,7 @@ def _save(pdf: Pdf, target: Path, mode: ObjectStreamMode) -> None:
     """Write every stream with the very bytes and the filter it came with; only bare ones are packed."""
     pdf.save(
         target,
+        min_version="1.4",  # of what the font needs
         encryption=False,
         compress_streams=True,
         stream_decode_level=StreamDecodeLevel.none,

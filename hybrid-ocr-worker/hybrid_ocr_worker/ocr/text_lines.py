@@ -92,7 +92,7 @@ def _turns(blocks: Sequence[int], lines: Sequence[Sequence[Box]]) -> list[int]:
 
 
 def _sideways_turn(boxes: Sequence[Box]) -> int:
-    """Tell whether a line runs up (90) or down (270) the page, as in the head of a table: its words stand in a column."""
+    """Tell whether a line runs up (90) or down (270) the page, as in a table's head: its words stand in a column."""
     steps = [(after[1] + after[3] - before[1] - before[3]) / 2 for before, after in pairwise(boxes)]
     is_column = all(after[0] < before[2] and before[0] < after[2] for before, after in pairwise(boxes))
     is_tall = sum(box[3] - box[1] for box in boxes) > 1.5 * sum(box[2] - box[0] for box in boxes)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, GlyphlessFont
+from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, ASCENT, DESCENT, GlyphlessFont
 from hybrid_ocr_worker.ocr.page_geometry import Matrix
 from hybrid_ocr_worker.ocr.text_lines import PlacedWord
 
 _WIDTH_ERROR: Final = 0.25  # points that a word's end may be off before its scaling gets another digit
+_HEIGHT: Final = (ASCENT + DESCENT) / 1000  # of a word, in font sizes
 _SIZE_STEP: Final = 1.06  # neighbouring lines whose sizes differ less are set in the same size
 
 
@@ -58,9 +59,11 @@ class TypeSetter:
                 codes = blank + codes if word.blank_is_left else codes + blank
                 start -= size * ADVANCE / 1000 * scale / 100 if word.blank_is_left else 0
             dx, dy = round(start) - x, round(-word.baseline * ticks) - y
-            if word.starts_line and dx < 0 and abs(dy) < size / 2:
-                yield b"\n0 %s Td(%s)Tj" % (self._number(2*size), self.font.encode(" "))
-                y+=2*size; dy-=2*size
+            if word.starts_line and dx < 0 and abs(dy) < _HEIGHT * size:
+                # A skewed line may end as low as the next one starts. pdfium would take the two for one and sort its
+                # words from left to right; a blank well above parts them.
+                yield b"\n0 %s Td(%s)Tj" % (self._number(2 * size), self.font.encode(" "))
+                y, dy = y + 2 * size, dy - 2 * size
             x, y = x + dx, y + dy
             yield b"\n%s %s Td %s Tz(%s)Tj" % (self._number(dx), self._number(dy), _decimal(scale), _escaped(codes))
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import IO, Any
 
 from hybrid_ocr_worker.sandbox import limits
@@ -35,8 +36,8 @@ def main() -> int:
 
 def _serve(requests: IO[str], answers: IO[str]) -> int:
     # Imported after the limits are in force.
-    from hybrid_ocr_core.errors import DocumentRejected
-    from hybrid_ocr_worker.ocr.session import Session
+    from hybrid_ocr_core.errors import DocumentRejected  # noqa: PLC0415
+    from hybrid_ocr_worker.ocr.session import Session  # noqa: PLC0415
 
     session = Session()
     for line in requests:
@@ -63,7 +64,7 @@ def _from_exception(error: Exception) -> dict[str, Any]:
         return {"code": "engine_crashed", "message": "a file grew beyond its limit", "page": None}
     # Type and place only: the text of an exception may hold the document's.
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{type(error).__name__} at {os.path.basename(frame.filename)}:{frame.lineno}"
+    place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
     return {"code": "defect", "message": place, "page": None}
 
 

@@ -30,20 +30,29 @@ _SECCOMP_RET_ALLOW = 0x7FFF0000
 _SECCOMP_RET_ERRNO = 0x00050000
 _SECCOMP_RET_KILL = 0x80000000
 
-#: Denied system calls by machine: (audit architecture, numbers). socket, connect, bind, listen, accept, accept4,
+# fmt: off
+#: In this order: socket, connect, bind, listen, accept, accept4,
 #: sendto, sendmsg, sendmmsg, socketpair, ptrace, process_vm_readv, process_vm_writev, mount, umount2, unshare, setns,
 #: bpf, userfaultfd, keyctl, add_key, request_key, io_uring_setup, io_uring_enter, io_uring_register, perf_event_open,
 #: pidfd_getfd, kexec_load, init_module, finit_module, open_by_handle_at.
+_X86_64_NUMBERS = (
+    41, 42, 49, 50, 43, 288, 44, 46, 307, 53, 101, 310, 311, 165, 166, 272, 308, 321, 323, 250, 248, 249, 425, 426, 427,
+    298, 438, 246, 175, 313, 304,
+)
+_AARCH64_NUMBERS = (
+    198, 203, 200, 201, 202, 242, 206, 211, 269, 199, 117, 270, 271, 40, 39, 97, 268, 280, 282, 219, 217, 218, 425, 426,
+    427, 241, 438, 104, 105, 273, 265,
+)
+# fmt: on
+#: Denied system calls by machine: (audit architecture, numbers).
 _DENIED = {
     "x86_64": (
         0xC000003E,
-        (41, 42, 49, 50, 43, 288, 44, 46, 307, 53, 101, 310, 311, 165, 166, 272, 308, 321, 323, 250, 248, 249)
-        + (425, 426, 427, 298, 438, 246, 175, 313, 304),
+        _X86_64_NUMBERS,
     ),
     "aarch64": (
         0xC00000B7,
-        (198, 203, 200, 201, 202, 242, 206, 211, 269, 199, 117, 270, 271, 40, 39, 97, 268, 280, 282, 219, 217, 218)
-        + (425, 426, 427, 241, 438, 104, 105, 273, 265),
+        _AARCH64_NUMBERS,
     ),
 }
 _X32_BIT = 0x40000000
@@ -87,7 +96,7 @@ def _prctl(option: int, *arguments: int | ctypes.c_void_p) -> None:
 
 
 class _FilterProgram(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]  # noqa: RUF012 - ctypes' own form
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
 def _deny_system_calls() -> None:

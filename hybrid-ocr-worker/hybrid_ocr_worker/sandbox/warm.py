@@ -79,7 +79,7 @@ class WarmSandbox:
                 with contextlib.suppress(BrokenPipeError):  # a request that the dead child never read
                     pipe.close()
 
-    def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:
+    def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.
 
         Raises:
@@ -112,9 +112,9 @@ class WarmSandbox:
         if self._served >= self._pages:
             self.close()
 
-    def _call(self, command: str, *, seconds: float, page: int | None, **arguments: Any) -> Any:
+    def _call(self, command: str, *, seconds: float, page: int | None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         process = self._process or self._start()
-        assert process.stdin is not None  # noqa: S101 - Popen made it
+        assert process.stdin is not None
         request = {"command": command, "seconds": seconds, "page": page, **arguments}
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -145,7 +145,7 @@ class WarmSandbox:
 
     def _read_line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         """One answer. Raises SandboxFailure on time-out, ValueError on an end of file or an endless line."""
-        assert process.stdout is not None  # noqa: S101 - Popen made it
+        assert process.stdout is not None
         descriptor = process.stdout.fileno()
         deadline = time.monotonic() + seconds
         received = bytearray()
@@ -171,7 +171,7 @@ class WarmSandbox:
             "OMP_THREAD_LIMIT": "1",
         }
         self._served = 0
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "hybrid_ocr_worker.sandbox.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -6,11 +6,12 @@ import os
 import shutil
 
 import pytest
+from PIL import Image
 
 from hybrid_ocr_worker.ocr.engine import OcrEngine, parse_tsv
 from hybrid_ocr_worker.ocr.pytesseract_engine import PytesseractEngine
 from hybrid_ocr_worker.ocr.tesserocr_engine import TesserocrEngine
-from tests.make_documents import LINES, scan_image
+from tests.make_documents import DOCUMENTS, LINES, scan_image
 
 if shutil.which("tesseract") is None and not os.environ.get("CI"):
     pytest.skip("Tesseract is not installed; make setup installs it", allow_module_level=True)
@@ -35,10 +36,9 @@ def test_an_engine_reads_words_with_boxes_confidence_and_lines(engine: OcrEngine
 def test_boxes_lie_on_the_ink(engine: OcrEngine) -> None:
     image = scan_image()
     for word in engine.words(image, languages=("eng",), dpi=150):
-        low, _ = image.crop((word.left, word.top, word.right, word.bottom)).getextrema()
-        assert low < 128, word
+        assert min(image.crop((word.left, word.top, word.right, word.bottom)).tobytes()) < 128, word
         assert 100 < word.left < word.right < 1200
-        assert 20 < word.bottom - word.top + 20 < 80
+        assert word.top < word.bottom < word.top + 60
 
 
 def test_an_empty_image_has_no_words(engine: OcrEngine) -> None:
@@ -65,9 +65,10 @@ def test_an_engine_tells_its_version_and_languages(engine: OcrEngine) -> None:
 
 
 def test_languages_can_be_combined(engine: OcrEngine) -> None:
-    words = engine.words(scan_image(("The old Bäume und Räder of the town",)), languages=("eng", "deu"), dpi=150)
+    with Image.open(DOCUMENTS / "eurotext.tif") as image:
+        words = engine.words(image.convert("L"), languages=("eng", "deu", "fra"), dpi=300)
 
-    assert {"Bäume", "Räder", "town"} <= {word.text for word in words}
+    assert {"über", "paresseux."} <= {word.text for word in words}
 
 
 def test_rows_that_are_no_words_are_left_out() -> None:
@@ -76,7 +77,7 @@ def test_rows_that_are_no_words_are_left_out() -> None:
     empty = "5\t1\t1\t1\t1\t1\t0\t0\t10\t10\t95\t "
     word = "5\t1\t2\t1\t3\t1\t1\t2\t10\t20\t96.5\ta\tb"
 
-    (found,) = parse_tsv("\n".join([header, line, empty, word, "rubbish"]))
+    (found,) = parse_tsv(f"{header}\n{line}\n{empty}\n{word}\nrubbish")
 
     assert (found.text, found.confidence, found.block, found.paragraph, found.line) == ("a\tb", 96.5, 1, 0, 2)
     assert (found.left, found.top, found.right, found.bottom) == (1, 2, 11, 22)

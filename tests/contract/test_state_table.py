@@ -1,0 +1,158 @@
+"""The state table of the README, of the store's docstring and of the store itself are one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from hybrid_ocr_core import job_store
+from hybrid_ocr_core.errors import HybridOcrError, JobNotFound
+from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease
+from hybrid_ocr_core.job_store import JobStore, OpenJob
+from tests.builders import FakeClock, a_document, a_failure, a_job, a_result
+from tests.conftest import ROOT
+
+
+class Row(NamedTuple):
+    start: str
+    method: str
+    guard: str
+    end: str
+
+
+def _rows(text: str) -> list[Row]:
+    table = text[text.index("from    ") :].split("\n\n", maxsplit=1)[0].splitlines()[1:]
+    return [Row(*re.split(r" {2,}", line.strip())) for line in table]
+
+
+_TABLE = _rows(job_store.__doc__ or "")
+
+
+def test_the_readme_shows_the_table_of_the_store() -> None:
+    assert _rows((ROOT / "README.md").read_text()) == _TABLE
+
+
+def test_every_transition_of_the_store_is_in_the_table() -> None:
+    reads = {"get", "open_jobs", "ping", "purged"}  # the last only takes a tombstone off the index
+    methods = {name for name in vars(JobStore) if not name.startswith("_")}
+
+    assert {row.method for row in _TABLE} == methods - reads
+
+
+_NOW = dt.timedelta()
+
+
+def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
+    """A job in a state, and the lease of its last attempt (or one that never was)."""
+    job = a_job()
+    store.create(job)
+    lease = Lease(job=job.id, attempt=99, owner="nobody", expires_at=clock.now)
+    if state == "QUEUED":
+        return job, lease
+    spent = 3 if "spent" in state else 1
+    for attempt in range(spent):
+        claimed, lease = store.claim(job.id)
+        if attempt < spent - 1:
+            store.release(lease, reason="again", spend_budget=True, retry_in=_NOW)
+        job = claimed
+    if state == "DONE":
+        store.complete(lease, a_document(pages=2), a_result())
+    elif state == "FAILED":
+        store.fail(lease, a_failure())
+    elif state == "erased":
+        store.erase(job.id)
+    elif "lapsed" in state:
+        clock.advance(61)
+    return job, lease
+
+
+def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], object]]:
+    def resend() -> None:
+        (entry,) = (
+            e for e in store.open_jobs(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id
+        )
+        assert store.resend(entry)
+
+    return {
+        "claim": lambda: store.claim(job.id),
+        "renew": lambda: store.renew(lease),
+        "complete": lambda: store.complete(lease, a_document(pages=2), a_result()),
+        "fail": lambda: store.fail(lease, a_failure()),
+        "release": lambda: store.release(lease, reason="r", spend_budget=True, retry_in=_NOW),
+        "exhaust": lambda: store.exhaust(job),
+        "resend": resend,
+        "erase": lambda: store.erase(job.id),
+    }
+
+
+#: State -> what the table allows there -> the status afterwards (None: gone).
+_ALLOWED: dict[str, dict[str, JobStatus | None]] = {
+    "QUEUED": {"claim": JobStatus.PROCESSING, "resend": JobStatus.QUEUED, "erase": None},
+    "PROCESSING": {
+        "renew": JobStatus.PROCESSING,
+        "complete": JobStatus.DONE,
+        "fail": JobStatus.FAILED,
+        "release": JobStatus.QUEUED,
+        "erase": None,
+    },
+    "PROCESSING, lapsed": {
+        "claim": JobStatus.PROCESSING,
+        "renew": JobStatus.PROCESSING,
+        "complete": JobStatus.DONE,
+        "fail": JobStatus.FAILED,
+        "release": JobStatus.QUEUED,
+        "erase": None,
+    },
+    "PROCESSING, lapsed, spent": {
+        "exhaust": JobStatus.FAILED,
+        "renew": JobStatus.PROCESSING,
+        "complete": JobStatus.DONE,
+        "fail": JobStatus.FAILED,
+        "release": JobStatus.QUEUED,
+        "erase": None,
+    },
+    # A terminal write of the same attempt, sent twice, is the same write; of another kind it is refused.
+    "DONE": {"complete": JobStatus.DONE, "erase": None},
+    "FAILED": {"fail": JobStatus.FAILED, "erase": None},
+    "erased": {"erase": None},
+}
+
+
+@pytest.mark.parametrize("method", sorted({row.method for row in _TABLE} - {"create"}))
+@pytest.mark.parametrize("state", _ALLOWED)
+def test_the_store_allows_what_the_table_allows_and_refuses_the_rest(
+    store: JobStore, clock: FakeClock, state: str, method: str
+) -> None:
+    job, lease = _make(state, store, clock)
+    before = _shown(store, job.id)
+    call = _calls(store, job, lease)[method]
+
+    if method in _ALLOWED[state]:
+        call()
+        assert _status(_shown(store, job.id)) == _ALLOWED[state][method]
+    else:
+        with pytest.raises((HybridOcrError, ValueError, AssertionError)):
+            call()
+        assert _shown(store, job.id) == before
+
+
+def test_a_stale_entry_of_the_index_moves_nothing(store: JobStore) -> None:
+    job = a_job()
+    store.create(job)
+
+    assert not store.resend(OpenJob(job=job.id, sweep_at=1, resends=0, is_erased=False))
+
+
+def _shown(store: JobStore, job: JobId) -> Job | None:
+    try:
+        return store.get(job)
+    except JobNotFound:
+        return None
+
+
+def _status(job: Job | None) -> JobStatus | None:
+    return job.status if job else None

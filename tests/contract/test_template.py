@@ -1,0 +1,65 @@
+"""The data plane as AWS gets it: what no emulator enforces is read here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_ocr_core.job_queue import LONG_POLL_SECONDS
+from hybrid_ocr_core.job_store import _TOMBSTONE_KEPT
+from tests.conftest import ROOT
+
+_TEMPLATE = ROOT / "infra" / "data-plane.yaml"
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, Any]:
+    from cfnlint.decode import cfn_yaml
+
+    decoded = cfn_yaml.load(str(_TEMPLATE))
+    found: dict[str, Any] = json.loads(json.dumps(decoded["Resources"]))
+    return {name: resource["Properties"] for name, resource in found.items()}
+
+
+def test_the_template_is_sound() -> None:
+    lint = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), str(_TEMPLATE)], capture_output=True, text=True, check=False
+    )
+
+    assert (lint.returncode, lint.stdout) == (0, "")
+
+
+def test_tombstones_expire_by_the_attribute_that_the_store_writes(resources: dict[str, Any]) -> None:
+    assert resources["Table"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_a_tombstone_outlives_every_message(resources: dict[str, Any]) -> None:
+    longest = max(resources[name]["MessageRetentionPeriod"] for name in ("Queue", "DeadLetterQueue"))
+
+    assert _TOMBSTONE_KEPT.total_seconds() > longest
+
+
+def test_the_redrive_policy_is_a_backstop_and_the_dead_letters_are_kept_longer(resources: dict[str, Any]) -> None:
+    assert resources["Queue"]["RedrivePolicy"]["maxReceiveCount"] == 20
+    assert resources["DeadLetterQueue"]["MessageRetentionPeriod"] > resources["Queue"]["MessageRetentionPeriod"]
+    assert resources["Queue"]["ReceiveMessageWaitTimeSeconds"] == LONG_POLL_SECONDS
+
+
+def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
+    assert all(resources["Bucket"]["PublicAccessBlockConfiguration"].values())
+    assert "BucketEncryption" in resources["Bucket"]
+    rules = resources["Bucket"]["LifecycleConfiguration"]["Rules"]
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    assert any("ExpirationInDays" in rule for rule in rules)
+
+
+def test_the_index_of_open_jobs_carries_what_the_sweeper_reads(resources: dict[str, Any]) -> None:
+    (index,) = resources["Table"]["GlobalSecondaryIndexes"]
+
+    assert index["IndexName"] == "open"
+    assert set(index["Projection"]["NonKeyAttributes"]) == {"resends", "erased_at"}
