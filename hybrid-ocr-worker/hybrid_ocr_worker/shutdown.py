@@ -16,8 +16,9 @@ class ShuttingDown(HybridOcrError):
     retryable = True
 
 
-class StopWaiting(Exception):
-    """Raised by a signal inside a wait that holds no work."""
+class StopWaiting(BaseException):
+    """Raised by a signal inside a wait that holds no work. Control flow: botocore would take an Exception for a fault
+    of the network, and try again."""
 
 
 class Shutdown:

@@ -25,7 +25,7 @@ from typing import Any
 from hybrid_ocr_core.errors import SettingsError
 from infra.local.claims import LOOPBACK
 from infra.local.environment import ROOT, LauncherSettings
-from infra.local.run import DOCUMENTS, answers
+from infra.local.stack import DOCUMENTS, answers
 from infra.local.supervisor import tethered
 
 #: One of each kind: born digital, a scan under a wrong OCR layer, pictures and a blank page, a scan, a turned one.

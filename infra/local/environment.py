@@ -23,8 +23,9 @@ DOTENV = ROOT / ".env"
 EXAMPLE = ROOT / ".env.example"
 
 _HIGHEST_PORT = 65535
-#: The names in the emulator are always the same, whatever the names on AWS: its data would be lost to view otherwise.
-_RESOURCE_NAMES = ("OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL", "OCR_SQS_DLQ_URL")
+#: In the emulator region and names are always those of the example, whatever they are on AWS: by any others the next
+#: run would not find the data of the one before.
+_FIXED = ("AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL", "OCR_SQS_DLQ_URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +85,12 @@ def for_children(settings: LauncherSettings) -> dict[str, str]:
     """The environment of every process of the stack, and of the deployment that makes its resources."""
     variables = {name: value for name, value in settings.variables.items() if not name.startswith("AWS_")}
     example = read_file(EXAMPLE)
+    direct = ",".join(filter(None, [variables.get("no_proxy") or variables.get("NO_PROXY"), LOOPBACK, "localhost"]))
     return variables | {
-        **{name: example[name] for name in _RESOURCE_NAMES},
+        **{name: example[name] for name in _FIXED},
         "AWS_ENDPOINT_URL": settings.emulator_url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": settings.variables.get("AWS_REGION") or "us-east-1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -98,8 +99,8 @@ def for_children(settings: LauncherSettings) -> dict[str, str]:
         "PYTHON_DOTENV_DISABLED": "1",
         "PYTHONUNBUFFERED": "1",
         # A proxy that the user needs for the internet must not get the requests to this machine.
-        "NO_PROXY": ",".join(filter(None, [settings.variables.get("NO_PROXY"), LOOPBACK, "localhost"])),
-        "no_proxy": ",".join(filter(None, [settings.variables.get("no_proxy"), LOOPBACK, "localhost"])),
+        "NO_PROXY": direct,
+        "no_proxy": direct,
     }
 
 

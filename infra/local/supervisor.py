@@ -44,11 +44,13 @@ class Program:
     process: subprocess.Popen[bytes] | None = None
     _started_at: float = 0.0
     _next_start: float = 0.0
+    _log_starts_at: int = 0
 
     def start(self) -> None:
         """Start it in a session of its own: a Ctrl-C in the terminal must reach the launcher only."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            self._log_starts_at = log.tell()
             self.process = subprocess.Popen(
                 tethered(self.command, signal.SIGKILL),
                 cwd=self.directory,
@@ -94,12 +96,15 @@ class Program:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
+    def seconds_running(self) -> float:
+        """How long it has been running; 0 if it is not."""
+        return time.monotonic() - self._started_at if self.is_running() else 0.0
+
     def last_lines(self) -> str:
-        """The end of its log, indented."""
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace")[-20_000:].splitlines()
-        except OSError:
-            return ""
+        """The end of what it logged since its last start, indented."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_starts_at)
+            lines = log.read().decode(errors="replace").splitlines()
         return "".join(f"\n    | {line}" for line in lines[-_LINES_SHOWN:])
 
     def trim_log(self) -> None:

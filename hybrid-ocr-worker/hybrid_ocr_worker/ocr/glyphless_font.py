@@ -6,6 +6,7 @@ Multilingual Plane; the characters beyond it borrow the codes of the surrogates,
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -19,6 +20,13 @@ DESCENT = 180
 ADVANCE = 500
 
 _NAME = "HybridOcrInvisible"
+#: Controls, lone surrogates, byte order marks and non-characters.
+_NO_TEXT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
+    + "]"
+)
+_BEYOND_PLANE = re.compile("[\U00010000-\U0010ffff]")
 _FIRST_BORROWED, _LAST_BORROWED = 0xD800, 0xDFFF
 
 
@@ -31,22 +39,13 @@ class GlyphlessFont:
 
     def encode(self, text: str) -> bytes:
         """Turn text into the font's codes, two bytes a character; what cannot be text is left out."""
-        codes = bytearray()
-        for character in text:
-            code = self._code(character)
-            if code is not None:
-                self._used_rows.add(code >> 8)
-                codes += struct.pack(">H", code)
-        return bytes(codes)
+        codes = _BEYOND_PLANE.sub(self._borrow, _NO_TEXT.sub("", text)).encode("utf-16-be", "surrogatepass")
+        self._used_rows.update(codes[::2])
+        return codes
 
-    def _code(self, character: str) -> int | None:
-        point = ord(character)
-        if not is_text(character):
-            return None
-        if point <= 0xFFFF:
-            return point
-        code = self._borrowed.setdefault(character, _FIRST_BORROWED + len(self._borrowed))
-        return code if code <= _LAST_BORROWED else 0xFFFD
+    def _borrow(self, character: re.Match[str]) -> str:
+        code = self._borrowed.setdefault(character[0], _FIRST_BORROWED + len(self._borrowed))
+        return chr(code) if code <= _LAST_BORROWED else "\ufffd"
 
     def write_to(self, pdf: Pdf, font: Dictionary) -> None:
         """Fill in the font's dictionary, when all text has been encoded."""
@@ -98,15 +97,6 @@ class GlyphlessFont:
             "1 begincodespacerange\n<0000><FFFF>\nendcodespacerange\n"
             f"{body}endcmap CMapName currentdict/CMap defineresource pop end end"
         ).encode("ascii")
-
-
-def is_text(character: str) -> bool:
-    """Can the character stand in a text? Controls, lone surrogates, byte order marks and non-characters cannot."""
-    point = ord(character)
-    is_control = point < 0x20 or 0x7F <= point < 0xA0
-    is_surrogate = 0xD800 <= point <= 0xDFFF
-    is_noncharacter = point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
-    return not (is_control or is_surrogate or is_noncharacter or point == 0xFEFF)
 
 
 def _blocks(operator: str, entries: list[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from PIL import ExifTags, Image
@@ -23,6 +25,7 @@ _SIDEWAYS: Final = (5, 6, 7, 8)
 _BAND_PIXELS: Final = 4_000_000
 #: The greatest value of white that an image of many bits may mean, by the first letter of its mode.
 _FULL_RANGES: Final = {"I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}
+_MANY_BITS: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,7 +38,10 @@ _TURNS: Final = {
 
 
 def usable_dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Tell the resolution across and down of the image as it is shown, or None where it has none to be trusted."""
+    """Tell the resolution across and down of the image as it is shown, or None where it has none to be trusted.
+
+    Ask before the image is loaded: loading a TIFF turns it, and takes the mark of it away.
+    """
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
@@ -54,6 +60,15 @@ def orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
+@contextmanager
+def reporting_damage() -> Iterator[None]:
+    """Turn the errors that Pillow did not foresee, which damaged files call forth, into a ValueError."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, struct.error) as error:
+        raise ValueError("the image is damaged") from error
+
+
 def page_frames(image: Image.Image) -> list[int]:
     """List the frames that are pages: of a TIFF those that are no thumbnail, overview or mask, else only the first.
 
@@ -64,21 +79,15 @@ def page_frames(image: Image.Image) -> list[int]:
     if image.format != "TIFF":
         return [0]
     frames = []
-    for frame in range(MOST_FRAMES):
-        try:
-            image.seek(frame)
-        except EOFError:
-            break
-        except (
-            TypeError,
-            KeyError,
-            IndexError,
-            ArithmeticError,
-        ) as error:  # Pillow does not expect all kinds of damage
-            raise ValueError("the directory of a frame is broken") from error
-        if not _is_derived(image):
-            frames.append(frame)
-    image.seek(0)
+    with reporting_damage():
+        for frame in range(MOST_FRAMES):
+            try:
+                image.seek(frame)
+            except EOFError:
+                break
+            if not _is_derived(image):
+                frames.append(frame)
+        image.seek(0)
     return frames or [0]
 
 
@@ -92,25 +101,30 @@ def upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says and make it grey, on white where it is transparent.
 
     The resolution in ``info`` turns with it.
+
+    Raises:
+        OSError, SyntaxError, ValueError: the image is damaged.
+
     """
     dpi = usable_dpi(image)
-    if image.format in ("JPEG", "MPO"):
-        image.draft("L", image.size)  # decode no more than the brightness
-    image.load()  # a TIFF is turned by this already
-    grey = _grey(image)
-    turn = _TURNS.get(orientation(image))
-    if turn is not None:
-        grey = grey.transpose(turn)
+    with reporting_damage():
+        if image.format in ("JPEG", "MPO"):
+            image.draft("L", image.size)  # decode no more than the brightness
+        image.load()  # a TIFF is turned by this already
+        grey = _grey(image)
+        turn = _TURNS.get(orientation(image))
+        if turn is not None:
+            grey = grey.transpose(turn)
     grey.info = {"dpi": dpi} if dpi else {}
     return grey
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """Put a transparent image on white, in grey or RGB; an opaque one is given back as it is.
+    """Put a transparent image on white, in grey or RGB; one that is opaque or of many bits is given back as it is.
 
     It goes band by band: at no time are there two copies of a huge image with all their channels.
     """
-    if not image.has_transparency_data:
+    if not image.has_transparency_data or image.mode in _MANY_BITS:
         return image
     is_grey = image.mode in ("1", "L", "LA", "La")
     flat = Image.new("L" if is_grey else "RGB", image.size)
@@ -140,7 +154,7 @@ def _grey(image: Image.Image) -> Image.Image:
     image = flattened(image)
     if image.mode == "LAB":
         return image.getchannel("L")
-    if image.mode[0] in _FULL_RANGES:
+    if image.mode in _MANY_BITS:
         return eight_bits(image)
     return image.convert("L")
 

@@ -94,8 +94,7 @@ class _TextObject:
         # Visible text that starts where invisible text ended: without the fonts' widths its place is only sure if the
         # invisible text stays.
         self._shows_ink = True
-        kept = set(self._leaned_on)
-        self._shows = [show for show in self._shows if show not in kept]
+        del self._shows[len(self._shows) - len(self._leaned_on) :]
         self._leaned_on = []
 
     def edits(self) -> list[Edit]:

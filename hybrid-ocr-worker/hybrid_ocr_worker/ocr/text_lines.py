@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, groupby, pairwise
 from statistics import median
 
@@ -74,9 +75,9 @@ def placed_lines(page: PageResult, size: tuple[float, float]) -> Iterator[tuple[
     lines = [line for line in lines if line]
     boxes = [[_turned_box(word.bbox, page.rotation, size) for word in line] for line in lines]
     turns = _turns([line[0].block for line in lines], boxes)
-    for line, turn in zip(lines, turns, strict=True):
+    for line, row, turn in zip(lines, boxes, turns, strict=True):
         upright = (page.rotation + turn) % 360
-        yield upright, _place(line, [_turned_box(word.bbox, upright, size) for word in line])
+        yield upright, _place(line, [_turned_box(word.bbox, upright, size) for word in line] if turn else row)
 
 
 def _turns(blocks: Sequence[int], lines: Sequence[Sequence[Box]]) -> list[int]:
@@ -142,6 +143,8 @@ def _is_apart(text: str, following: str) -> bool:
 
 def _in_visual_order(text: str) -> str:
     """Turn Hebrew or Arabic round, but not the numbers and Latin letters within: readers of PDF turn it back."""
+    if text.isascii():
+        return text
     kinds = [unicodedata.bidirectional(character) for character in text]
     if not any(kind in _RIGHT_TO_LEFT for kind in kinds):
         return text
@@ -158,6 +161,7 @@ def _ink_of(text: str) -> tuple[float, float]:
     return min((low for low, _ in inks), default=0.0), max((high for _, high in inks), default=_ASCENT)
 
 
+@lru_cache(maxsize=4096)
 def _ink_of_character(character: str) -> tuple[float, float]:
     if character in _INK:
         return _INK[character]

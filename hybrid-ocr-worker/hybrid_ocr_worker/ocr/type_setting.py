@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from hybrid_ocr_worker.ocr.glyphless_font import ADVANCE, ASCENT, DESCENT, GlyphlessFont
@@ -16,7 +17,7 @@ _HEIGHT: Final = (ASCENT + DESCENT) / 1000  # of a word, in font sizes
 _SIZE_STEP: Final = 1.06  # neighbouring lines whose sizes differ less are set in the same size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TypeSetter:
     """Sets words in the page's own unit, of which ``points`` are long.
 
@@ -28,7 +29,7 @@ class TypeSetter:
     font_name: bytes
     points: float
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """How many decimals tell a tenth of a point or less."""
         return max(1, math.ceil(math.log10(10 * self.points)))
@@ -42,6 +43,7 @@ class TypeSetter:
     def _words(self, lines: Iterable[list[PlacedWord]], left: float = 0, top: float = 0) -> Iterator[bytes]:
         """Set each word at its place relative to the one before, scaled to its width."""
         ticks = 10**self.digits / self.points  # numbers are counted in their last digit, so that no error adds up
+        blank = self.font.encode(" ")
         x, y, size = -round(left * 10**self.digits), -round(top * 10**self.digits), 0
         for word in (word for line in lines for word in line):
             codes = self.font.encode(word.text)
@@ -55,14 +57,13 @@ class TypeSetter:
             scale = _scale(word.width * ticks, natural, _WIDTH_ERROR * ticks)
             start = word.left * ticks
             if word.followed_by_blank:
-                blank = self.font.encode(" ")
                 codes = blank + codes if word.blank_is_left else codes + blank
                 start -= size * ADVANCE / 1000 * scale / 100 if word.blank_is_left else 0
             dx, dy = round(start) - x, round(-word.baseline * ticks) - y
             if word.starts_line and dx < 0 and abs(dy) < _HEIGHT * size:
                 # A skewed line may end as low as the next one starts. pdfium would take the two for one and sort its
                 # words from left to right; a blank well above parts them.
-                yield b"\n0 %s Td(%s)Tj" % (self._number(2 * size), self.font.encode(" "))
+                yield b"\n0 %s Td(%s)Tj" % (self._number(2 * size), blank)
                 y, dy = y + 2 * size, dy - 2 * size
             x, y = x + dx, y + dy
             yield b"\n%s %s Td %s Tz(%s)Tj" % (self._number(dx), self._number(dy), _decimal(scale), _escaped(codes))
@@ -85,7 +86,9 @@ def _escaped(codes: bytes) -> bytes:
 
 def _decimal(value: float) -> bytes:
     """Write a number as PDF has it: no exponent, no needless zero."""
+    if value % 1 == 0:
+        return b"%d" % value
     text = f"{value:.5f}".rstrip("0").rstrip(".")
-    if text == "-0":
+    if text in ("-0", ""):
         return b"0"
     return (text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text).encode()

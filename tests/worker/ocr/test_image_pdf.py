@@ -132,6 +132,22 @@ def test_a_fax_coded_tiff_keeps_its_strip(tmp_path: Path) -> None:
     assert data in (tmp_path / "source").read_bytes()
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "YCbCr"])
+@pytest.mark.parametrize("size", [(333, 517), (400, 16), (7, 5)])
+@pytest.mark.parametrize("strip_size", [4096, 1 << 30])
+def test_the_strips_of_a_jpeg_coded_tiff_are_joined(
+    mode: str, size: tuple[int, int], strip_size: int, tmp_path: Path
+) -> None:
+    image = Image.merge("RGB", [Image.effect_noise(size, sigma) for sigma in (20, 60, 90)]).convert(mode)
+
+    target = _wrapped(tmp_path, image, "TIFF", compression="jpeg", strip_size=strip_size)
+
+    entries, _ = _image_object(target)
+    assert entries["/Filter"] == "/DCTDecode"
+    with Image.open(tmp_path / "source") as stored:
+        assert _differ(_shown(target, tmp_path, size), stored) == 0
+
+
 @pytest.mark.parametrize("photometric", [0, 1])
 @pytest.mark.parametrize("fill_order", [1, 2])
 def test_fax_coded_tiffs_of_each_kind_show_black_as_black(photometric: int, fill_order: int, tmp_path: Path) -> None:

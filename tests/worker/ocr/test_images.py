@@ -149,6 +149,17 @@ def test_what_is_transparent_becomes_white() -> None:
         assert [result.getpixel((x, 0)) for x in range(2)] == [255, 0]
 
 
+def test_damage_that_pillow_does_not_foresee_is_a_value_error() -> None:
+    buffer = io.BytesIO()
+    Image.new("P", (4, 4)).save(buffer, "PNG")
+    data = buffer.getvalue()
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+
+    with pytest.raises(ValueError, match="damaged"), Image.open(io.BytesIO(data[:start] + data[end:])) as image:
+        upright(image)
+
+
 def _tiff(*kinds: dict[int, int]) -> Image.Image:
     """A TIFF with a frame for each set of tags."""
     buffer = io.BytesIO()
