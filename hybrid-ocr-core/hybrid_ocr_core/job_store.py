@@ -11,7 +11,8 @@ The state table (the README shows the same; a test holds the two together):
     PROCESSING                  fail      status = PROCESSING AND attempt = :mine             FAILED
     PROCESSING                  release   status = PROCESSING AND attempt = :mine             QUEUED
     QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
-    QUEUED                      resend    status = QUEUED AND sweep_at = :seen                QUEUED
+    QUEUED or lease expired     resend    sweep_at = :seen                                    unchanged
+    FAILED                      redrive   status = FAILED                                     QUEUED, budget anew
     any                         erase     attribute_exists(pk)                                erased, attempt + 1
 
 Three rules hold for each of them:
@@ -142,7 +143,7 @@ class JobStore:
             job,
             condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND budget_used < :budget AND {_FREE}",
             update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
-            " updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
+            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
             values={
                 ":queued": JobStatus.QUEUED,
                 ":processing": JobStatus.PROCESSING,
@@ -151,6 +152,7 @@ class JobStore:
                 ":expires": milliseconds(expires_at),
                 ":sweep_at": milliseconds(expires_at + RESEND_AFTER),
                 ":budget": self._attempt_budget,
+                ":zero": 0,
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
             },
@@ -301,9 +303,9 @@ class JobStore:
             )
 
     def resend(self, entry: OpenJob) -> bool:
-        """Take the right to send an untaken QUEUED job's message again; False when someone else has it.
+        """Take the right to send the message of a job that nobody works on again; False when someone else has it.
 
-        A crash between this write and the send leaves the job to the next sweep, after the new ``sweep_at``.
+        A crash between this write and the send leaves the job to a later sweep, after the new ``sweep_at``.
         """
         now = self._clock()
         # Jitter keeps the sweepers of a fleet from meeting at the same job, and makes the value this call's own.
@@ -311,11 +313,47 @@ class JobStore:
         sweep_at = milliseconds(now + delay)
         written, item = self._update(
             entry.job,
-            condition=f"{_NOT_ERASED} AND #status = :queued AND sweep_at = :seen",
+            condition=f"{_NOT_ERASED} AND sweep_at = :seen AND {_FREE}",
             update="SET sweep_at = :sweep_at ADD resends :one, version :one",
-            values={":queued": JobStatus.QUEUED, ":seen": entry.sweep_at, ":sweep_at": sweep_at, ":one": 1},
+            values={
+                ":queued": JobStatus.QUEUED,
+                ":processing": JobStatus.PROCESSING,
+                ":now": milliseconds(now),
+                ":seen": entry.sweep_at,
+                ":sweep_at": sweep_at,
+                ":one": 1,
+            },
         )
         return written or item.get("sweep_at") == sweep_at
+
+    def redrive(self, job: JobId) -> bool:
+        """FAILED -> QUEUED with a new budget, for an operator; ``attempt`` goes on. False when it is not FAILED.
+
+        A crash between this write and the send leaves the job to the sweeper.
+
+        Raises:
+            JobNotFound: no such job, or erased.
+        """
+        now = self._clock()
+        written, item = self._update(
+            job,
+            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND #status = :failed",
+            update="SET #status = :queued, budget_used = :zero, resends = :zero, open_shard = :shard,"
+            " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure",
+            values={
+                ":failed": JobStatus.FAILED,
+                ":queued": JobStatus.QUEUED,
+                ":shard": OPEN_SHARD,
+                ":sweep_at": milliseconds(now + RESEND_AFTER),
+                ":zero": 0,
+                ":one": 1,
+                ":stamp": job_item.stamp(now),
+            },
+        )
+        if not item or "erased_at" in item:
+            raise JobNotFound("there is no such job")
+        # A lost response shows our own QUEUED; sending once more than needed is harmless.
+        return written or item["status"] == JobStatus.QUEUED
 
     def erase(self, job: JobId) -> None:
         """Leave a tombstone: the job is unreadable at once, and attempt + 1 fences off a running worker.

@@ -106,7 +106,7 @@ def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[st
     shutdown = Shutdown(settings.grace_seconds)
     shutdown.install()
     command = [sys.executable, str(Path(sys.argv[0]).resolve()), "consume", "--processes", "1"]
-    children = {**environment, "OCR_WORKER_PROCESSES": str(processes), "OCR_SUPERVISED": "1"}
+    children = {**environment, "OCR_WORKER_PROCESSES": str(processes)}
     supervisor = Supervisor([command] * processes, children)
     supervisor.run(shutdown.requested, grace_seconds=settings.grace_seconds + _MARGIN_SECONDS)
     return 0

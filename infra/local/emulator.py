@@ -102,6 +102,7 @@ async def serve(snapshots: Snapshots, bind: str) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 2
     config.loglevel = "WARNING"
+    asyncio.get_running_loop().set_exception_handler(report_unless_cancelled)
     autosave = Autosave(save)
     saving = asyncio.create_task(autosave.run())
     _log.info("Listening on %s.", bind)
@@ -109,6 +110,12 @@ async def serve(snapshots: Snapshots, bind: str) -> None:
         await serve_asgi(autosave.watch(ministack.app), config)
     finally:
         saving.cancel()
+
+
+def report_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A stop cancels the connections that are still open; that needs no traceback for each."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 class Autosave:

@@ -77,6 +77,9 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
         )
         assert store.resend(entry)
 
+    def redrive() -> None:
+        assert store.redrive(job.id)
+
     return {
         "claim": lambda: store.claim(job.id),
         "renew": lambda: store.renew(lease),
@@ -85,13 +88,20 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
         "release": lambda: store.release(lease, reason="r", spend_budget=True, retry_in=_NOW),
         "exhaust": lambda: store.exhaust(job),
         "resend": resend,
+        "redrive": redrive,
         "erase": lambda: store.erase(job.id),
     }
 
 
 #: State -> what the table allows there -> the status afterwards (None: gone).
 _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
-    "QUEUED": {"claim": JobStatus.PROCESSING, "resend": JobStatus.QUEUED, "erase": None},
+    # Redriving what is QUEUED already may be our own write whose response was lost.
+    "QUEUED": {
+        "claim": JobStatus.PROCESSING,
+        "resend": JobStatus.QUEUED,
+        "redrive": JobStatus.QUEUED,
+        "erase": None,
+    },
     "PROCESSING": {
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
@@ -101,6 +111,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     },
     "PROCESSING, lapsed": {
         "claim": JobStatus.PROCESSING,
+        "resend": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
         "fail": JobStatus.FAILED,
@@ -109,6 +120,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     },
     "PROCESSING, lapsed, spent": {
         "exhaust": JobStatus.FAILED,
+        "resend": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
         "fail": JobStatus.FAILED,
@@ -117,7 +129,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     },
     # A terminal write of the same attempt, sent twice, is the same write; of another kind it is refused.
     "DONE": {"complete": JobStatus.DONE, "erase": None},
-    "FAILED": {"fail": JobStatus.FAILED, "erase": None},
+    "FAILED": {"fail": JobStatus.FAILED, "redrive": JobStatus.QUEUED, "erase": None},
     "erased": {"erase": None},
 }
 

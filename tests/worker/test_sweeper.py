@@ -29,16 +29,23 @@ def test_a_job_that_nobody_took_for_a_minute_is_sent_again_once(
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
-def test_a_running_job_is_left_alone(
+def test_a_running_job_is_left_alone_until_its_lease_has_long_ended(
     store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
 ) -> None:
     job = a_job()
     store.create(job)
     store.claim(job.id)
     clock.advance(61)
+    sweeper = Sweeper(store, queue, documents, clock)
+    assert sweeper.sweep() == 0
+    clock.advance(61)
 
-    assert Sweeper(store, queue, documents, clock).sweep() == 0
-    assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
+    assert sweeper.sweep() == 1
+
+    message = queue.receive(visibility_seconds=30, wait_seconds=0)
+    assert message is not None
+    assert message.job() == job.id
+    assert store.claim(job.id)[1].attempt == 2
 
 
 def test_an_erased_job_is_purged_again_after_the_lease_that_may_still_have_run(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pikepdf import Array, Object, Stream
+
 _TOKEN: Final = re.compile(
     rb"""
       (?P<blank>[\0\t\n\f\r\ ]+ | %[^\r\n]*)
@@ -42,6 +44,12 @@ class Instruction:
     operands: tuple[bytes, ...]
     start: int
     end: int
+
+
+def page_streams(page: Object) -> list[Stream]:
+    """List the streams of a page's contents; what else stands there by mistake is left out, as readers do."""
+    contents = page.get("/Contents")
+    return [item for item in (contents if isinstance(contents, Array) else [contents]) if isinstance(item, Stream)]
 
 
 def instructions(content: bytes) -> Iterator[Instruction]:

@@ -41,7 +41,7 @@ class InvisibleText:
             case b"Q":
                 self.mode = self._saved_modes.pop() if self._saved_modes else self.mode
             case b"Tr":
-                self.mode = _mode(instruction)
+                self.mode = _mode(instruction, self.mode)
             case b"BT" | b"ET":
                 self.end_text()
                 self._text = _TextObject() if instruction.operator == b"BT" else None
@@ -103,11 +103,12 @@ class _TextObject:
         return self._shows + self._spare if only_invisible else self._shows
 
 
-def _mode(instruction: Instruction) -> int:
+def _mode(instruction: Instruction, before: int) -> int:
+    """Read the operand of Tr; one that is no whole number changes nothing, to poppler at least."""
     try:
-        return int(float(instruction.operands[-1]))
-    except (IndexError, ValueError, OverflowError):
-        return 0
+        return int(instruction.operands[-1])
+    except (IndexError, ValueError):
+        return before
 
 
 def _next_line(instruction: Instruction) -> bytes:

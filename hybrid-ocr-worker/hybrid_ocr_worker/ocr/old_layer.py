@@ -10,14 +10,14 @@ from typing import Final
 
 from pikepdf import Array, Dictionary, Name, Object, Pdf, PdfError, Stream
 
-from hybrid_ocr_worker.ocr.content_stream import Instruction, UnreadableContentError, instructions
+from hybrid_ocr_worker.ocr.content_stream import Instruction, UnreadableContentError, instructions, page_streams
 from hybrid_ocr_worker.ocr.invisible_text import INVISIBLE, Edit, InvisibleText
 from hybrid_ocr_worker.ocr.page_geometry import inherited
 
 #: The clean copies of forms, by the form and the rendering mode it is drawn in; None where it needs no cleaning.
 CleanForms = dict[tuple[tuple[int, int], int], Stream | None]
 
-_MENTION: Final = re.compile(rb"3(?:\.0*)?[\0\t\n\f\r ]+Tr")
+_MENTION: Final = re.compile(rb"3[\0\t\n\f\r ]+(?:%[^\r\n]*[\0\t\n\f\r ]+)*Tr")
 _DEEPEST_FORM: Final = 20
 _MOST_FORMS: Final = 500
 
@@ -34,8 +34,7 @@ def remove_invisible_text(pdf: Pdf, page: Object, clean_forms: CleanForms | None
         clean_forms: what was made of forms on earlier pages of the document; it is added to.
 
     """
-    contents = page.get("/Contents")
-    streams = [item for item in (contents if isinstance(contents, Array) else [contents]) if isinstance(item, Stream)]
+    streams = page_streams(page)
     run = _Run(pdf, inherited(page, "/Resources"), {} if clean_forms is None else clean_forms)
     if not run.read(streams, mode=0):
         return False

@@ -12,6 +12,7 @@ from pathlib import Path
 from pikepdf import Array, Dictionary, Name, Object, ObjectStreamMode, Pdf, StreamDecodeLevel
 
 from hybrid_ocr_worker.ocr.glyphless_font import GlyphlessFont
+from hybrid_ocr_worker.ocr.content_stream import page_streams
 from hybrid_ocr_worker.ocr.old_layer import CleanForms, remove_invisible_text
 from hybrid_ocr_worker.ocr.page_geometry import inherited, shown_page, upright_matrix
 from hybrid_ocr_worker.ocr.result import PageResult, Source
@@ -48,12 +49,13 @@ def draw_searchable_pdf(source: Path, pages: Iterable[PageResult], target: Path)
 
 
 def _save(pdf: Pdf, target: Path, mode: ObjectStreamMode) -> None:
-    """Write every stream with the very bytes and the filter it came with; only bare ones are packed."""
+    """Write every stream as it came; only where small objects are packed, bare and ASCII-coded streams are, too."""
+    is_packed = mode is ObjectStreamMode.generate or pdf.trailer.get("/Type") == Name.XRef
     pdf.save(
         target,
         min_version="1.4",  # of what the font needs
         encryption=False,
-        compress_streams=True,
+        compress_streams=is_packed,  # qpdf packs all or nothing, and small objects must be
         stream_decode_level=StreamDecodeLevel.none,
         object_stream_mode=mode,
         deterministic_id=True,  # drawing the same again gives the same file
@@ -88,7 +90,7 @@ class _TextLayer:
             for turn, group in groupby(lines, key=itemgetter(0))
         )
         stream = self._pdf.make_stream(zlib.compress(content, 9), Filter=Name.FlateDecode)
-        target.Contents = Array([stream, *_streams(target)])
+        target.Contents = Array([stream, *page_streams(target)])
 
     def finish(self) -> None:
         """Write the font, which now knows all characters of the document."""
@@ -99,13 +101,6 @@ class _TextLayer:
         if self._font_object is None:
             self._font_object = self._pdf.make_indirect(Dictionary())
         return self._font_object
-
-
-def _streams(page: Object) -> list[Object]:
-    contents = page.get("/Contents")
-    if isinstance(contents, Array):
-        return list(contents)
-    return [] if contents is None else [contents]
 
 
 def _add_font(page: Object, font: Object) -> str:

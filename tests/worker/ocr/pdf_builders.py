@@ -72,8 +72,7 @@ def rendered(path: Path, folder: Path, *, dpi: int, page: int = 1) -> Image.Imag
     command = ["pdftoppm", "-cropbox", "-gray", "-r", str(dpi), "-f", str(page), "-l", str(page), "-singlefile"]
     subprocess.run([*command, str(path), str(folder / "page")], check=True, capture_output=True)
     with Image.open(folder / "page.pgm") as image:
-        image.load()
-        return image
+        return image.copy()  # what is loaded is mapped to the file, and changes with it
 
 
 def poppler_words(path: Path) -> list[list[tuple[str, Box]]]:

@@ -33,7 +33,7 @@ _LAYERS = {
     "by apostrophe": b"BT 3 Tr /F 12 Tf 50 TL 20 350 Td(Ghost)' 0 Tr T* ET " + _VISIBLE,
     "by quotation mark": b'BT /F 12 Tf 3 Tr 50 TL 20 350 Td 1 2(Ghost)" 0 Tr ET 0 Tw 0 Tc ' + _VISIBLE,
     "marked": b"/OCR BMC BT 3 Tr /F 9 Tf 9 20 Td (Ghost) Tj ET EMC 0 Tr " + _VISIBLE,
-    "mode with a fraction and a comment": b"BT 3.0 % (not\n Tr /F 9 Tf 9 20 Td (Ghost) Tj ET 3.0 Tr 0 Tr " + _VISIBLE,
+    "comment before the operator": b"BT 3 % (not\n Tr /F 9 Tf 9 20 Td (Ghost) Tj ET 0 Tr " + _VISIBLE,
     "brackets in strings": b"BT 3 Tr /F 9 Tf 9 20 Td (Gh(o)\\)st) Tj ET 0 Tr " + _VISIBLE,
 }
 

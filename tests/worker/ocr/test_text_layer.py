@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from itertools import chain, product
 from pathlib import Path
 
 import pytest
-from pikepdf import Array, Dictionary, Encryption, Name, ObjectStreamMode, Pdf
+from pikepdf import Array, Dictionary, Encryption, Name, ObjectStreamMode, Pdf, StreamDecodeLevel
 from PIL import ImageChops
 
 from hybrid_ocr_worker.ocr.result import Box, PageResult, Source, Word
@@ -162,6 +164,37 @@ def test_a_word_that_is_far_off_its_line_is_set_by_itself(tmp_path: Path) -> Non
     assert overlap(found["Hope"], words[1].bbox) > 0.8
 
 
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_line_that_runs_up_or_down_an_upright_page_is_set_that_way(is_up: bool, tmp_path: Path) -> None:
+    source = text_pdf(tmp_path / "source.pdf", b"")
+    tops = [250, 200, 150] if is_up else [50, 100, 150]
+    column = [a_word(text, (100, top, 109, top + 45)) for text, top in zip(("Read", "this", "head"), tops, strict=True)]
+    words = [a_word("Upright", (20, 20, 60, 29), block=1), *column, a_word("Alone", (120, 50, 129, 95), line=1)]
+
+    draw_searchable_pdf(source, [a_page(*words)], tmp_path / "target.pdf")
+
+    assert "Read this head" in pdfium_text(tmp_path / "target.pdf")
+    assert "Read this head" in poppler_text(tmp_path / "target.pdf")
+    found = dict(poppler_words(tmp_path / "target.pdf")[0])
+    assert all(overlap(found[word.text], word.bbox) > 0.7 for word in words)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.033, -0.033])
+def test_lines_of_a_skewed_page_are_not_mixed(slope: float, tmp_path: Path) -> None:
+    source = text_pdf(tmp_path / "source.pdf", b"")
+    texts = [[f"{letter}{place}" for place in range(12)] for letter in ("First", "Second", "Third")]
+    words = []
+    for line, row in enumerate(texts):
+        for place, text in enumerate(row):
+            left, baseline = 5 + 24 * place, 100 + 11 * line + slope * (17 + 24 * place)
+            words.append(a_word(text, (left, baseline - 7.3, left + 21, baseline + 0.3), line=line))
+
+    draw_searchable_pdf(source, [a_page(*words)], tmp_path / "target.pdf")
+
+    lines = [line for line in pdfium_text(tmp_path / "target.pdf").split("\r\n") if line.strip()]
+    assert lines == [" ".join(row) for row in texts]
+
+
 def test_every_words_ends_lie_within_a_point(tmp_path: Path) -> None:
     source = text_pdf(tmp_path / "source.pdf", b"")
     widths = [1.5, 3, 7.77, 20.01, 55.5, 130]
@@ -196,6 +229,14 @@ def test_text_of_any_script_comes_back(texts: list[str], tmp_path: Path) -> None
 
     assert pdfium_text(tmp_path / "target.pdf").split("\r\n") == texts
     assert [line for line in poppler_text(tmp_path / "target.pdf").split("\n") if line] == texts
+
+
+def test_no_code_holds_a_bare_carriage_return(tmp_path: Path) -> None:
+    source = text_pdf(tmp_path / "source.pdf", b"")
+
+    draw_searchable_pdf(source, [a_page(a_word("\u010d\u0d0d"))], tmp_path / "target.pdf")
+
+    assert b"\r" not in page_contents(tmp_path / "target.pdf")[0]
 
 
 def test_chinese_words_are_joined_and_latin_ones_parted(tmp_path: Path) -> None:
@@ -345,23 +386,48 @@ def test_drawing_the_same_again_gives_the_same_bytes(mode: ObjectStreamMode, tmp
     with Pdf.open(text_pdf(tmp_path / "plain.pdf", b"")) as pdf:
         pdf.save(tmp_path / "source.pdf", object_stream_mode=mode)
 
-    for name in ("one.pdf", "two.pdf"):
-        draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("same"))], tmp_path / name)
+    draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("same"))], tmp_path / "one.pdf")
+    time.sleep(1.1)  # identifiers that are made from the time change by the second
+    draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("same"))], tmp_path / "two.pdf")
 
     assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
 
 
+def test_small_objects_do_not_outgrow_the_bytes_allowed(tmp_path: Path) -> None:
+    with Pdf.open(text_pdf(tmp_path / "plain.pdf", b"")) as pdf:
+        pdf.Root.PieceInfo = Array([pdf.make_indirect(Dictionary(A=n, B=Name.C, D=Array([n]))) for n in range(3000)])
+        pdf.save(tmp_path / "spaced.pdf", object_stream_mode=ObjectStreamMode.disable)
+    compact = re.sub(rb"([<\[>]) (?=[/<\[>\]])| (?=[\]>/])", rb"\1", (tmp_path / "spaced.pdf").read_bytes())
+    (tmp_path / "source.pdf").write_bytes(compact)
+
+    draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("new"))], tmp_path / "target.pdf")
+
+    assert len(compact) + 4096 + 20 >= (tmp_path / "target.pdf").stat().st_size
+    assert [text for text, _ in poppler_words(tmp_path / "target.pdf")[0]] == ["new"]
+
+
+def test_content_that_is_no_stream_is_passed_over(tmp_path: Path) -> None:
+    with Pdf.open(text_pdf(tmp_path / "plain.pdf", b"BT /F 12 Tf 50 330 Td (Native) Tj ET")) as pdf:
+        page = pdf.pages[0].obj
+        page.Contents = Array([page.Contents, None])
+        pdf.save(tmp_path / "source.pdf")
+
+    draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("new"))], tmp_path / "target.pdf")
+
+    assert {text for text, _ in poppler_words(tmp_path / "target.pdf")[0]} == {"new", "Native"}
+
+
 def test_streams_keep_their_bytes_and_their_filters(tmp_path: Path) -> None:
     with Pdf.open(text_pdf(tmp_path / "plain.pdf", b"q 20 0 0 20 5 5 cm /Im Do Q")) as pdf:
-        image = pdf.make_stream(b"74g>", Type=Name.XObject, Subtype=Name.Image, Width=1, Height=1)
+        image = pdf.make_stream(b"74>", Type=Name.XObject, Subtype=Name.Image, Width=1, Height=1)
         image.ColorSpace, image.BitsPerComponent, image.Filter = Name.DeviceGray, 8, Name.ASCIIHexDecode
         pdf.pages[0].obj.Resources.XObject["/Im"] = image
         pdf.pages[0].obj.Resources.ProcSet = Array([Name.PDF])
-        pdf.save(tmp_path / "source.pdf", compress_streams=False)
+        pdf.save(tmp_path / "source.pdf", compress_streams=False, stream_decode_level=StreamDecodeLevel.none)
 
     draw_searchable_pdf(tmp_path / "source.pdf", [a_page(a_word("new"))], tmp_path / "target.pdf")
 
     with Pdf.open(tmp_path / "target.pdf") as pdf:
         kept = pdf.pages[0].obj.Resources.XObject["/Im"]
         assert kept.Filter == Name.ASCIIHexDecode
-        assert kept.read_raw_bytes() == b"74g>"
+        assert kept.read_raw_bytes() == b"74>"
