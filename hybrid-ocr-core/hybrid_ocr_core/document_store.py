@@ -10,9 +10,11 @@ IAM: s3:PutObject, GetObject, DeleteObject on jobs/*, ListBucket with that prefi
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
@@ -40,6 +42,16 @@ FILES = {
 
 class SourceMissing(HybridOcrError):
     """The submitted bytes are not in S3, or are not the ones that were submitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object below ``jobs/``. ``attempt`` is None for what was submitted."""
+
+    key: str
+    job: JobId
+    attempt: int | None
+    stored_at: dt.datetime
 
 
 class DocumentStore:
@@ -121,6 +133,25 @@ class DocumentStore:
                     self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
                     deleted += 1
         return deleted
+
+    def objects(self) -> Iterator[StoredObject]:
+        """Every object of every job, job by job: the whole bucket, a thousand keys a request."""
+        with unavailable_on_error(_PART):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="jobs/"):
+                for found in page.get("Contents", []):
+                    _, tenant, job_id, rest = found["Key"].split("/", 3)
+                    attempt = rest.partition("/")[0]
+                    yield StoredObject(
+                        key=found["Key"],
+                        job=JobId(tenant=tenant, job_id=job_id),
+                        attempt=int(attempt) if attempt.isdigit() else None,
+                        stored_at=found["LastModified"],
+                    )
+
+    def delete(self, found: StoredObject) -> None:
+        """Delete one object."""
+        with unavailable_on_error(_PART):
+            self._client.delete_object(Bucket=self._bucket, Key=found.key)
 
     def ping(self) -> None:
         """Raises Unavailable unless the bucket answers."""

@@ -67,13 +67,22 @@ class ReceivedMessage:
         Raises:
             MalformedMessage: not our JSON, or of another version.
         """
-        try:
-            fields = json.loads(self.body)
-            if fields["v"] != _VERSION:
-                raise MalformedMessage(f"version {fields['v']!r} is not {_VERSION}")
-            return JobId(tenant=str(fields["tenant"]), job_id=str(fields["job_id"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise MalformedMessage(str(error)) from error
+        return parse_body(self.body)
+
+
+def parse_body(body: str) -> JobId:
+    """Which job a message is about.
+
+    Raises:
+        MalformedMessage: not our JSON, or of another version.
+    """
+    try:
+        fields = json.loads(body)
+        if fields["v"] != _VERSION:
+            raise MalformedMessage(f"version {fields['v']!r} is not {_VERSION}")
+        return JobId(tenant=str(fields["tenant"]), job_id=str(fields["job_id"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedMessage(str(error)) from error
 
 
 class JobQueue:
@@ -113,14 +122,14 @@ class JobQueue:
     def hide(self, message: ReceivedMessage, seconds: float) -> None:
         """Make the message invisible for so long from now; 0 shows it at once. Raises Unavailable."""
         timeout = max(0, min(MAX_VISIBILITY_SECONDS, int(seconds)))
-        with unavailable_on_error(_PART), _stale_handle_is_fine("hide"):
+        with unavailable_on_error(_PART), stale_handle_is_fine("hide"):
             self._client.change_message_visibility(
                 QueueUrl=self._url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=timeout
             )
 
     def delete(self, message: ReceivedMessage) -> None:
         """Only after the terminal state is committed. Raises Unavailable."""
-        with unavailable_on_error(_PART), _stale_handle_is_fine("delete"):
+        with unavailable_on_error(_PART), stale_handle_is_fine("delete"):
             self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt_handle)
 
     def send_to_dead_letters(self, message: ReceivedMessage, *, job: JobId | None, reason: str) -> None:
@@ -145,7 +154,7 @@ class JobQueue:
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
 
 
-class _stale_handle_is_fine:  # noqa: N801 - reads as a phrase in a with statement
+class stale_handle_is_fine:  # noqa: N801 - reads as a phrase in a with statement
     """Swallows SQS's refusal of an old receipt handle, which says only that someone else has the message now."""
 
     def __init__(self, verb: str) -> None:

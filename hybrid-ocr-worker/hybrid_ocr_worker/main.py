@@ -10,14 +10,18 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_ocr_core import aws, logs
+from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.errors import DocumentRejected, SettingsError
+from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.consumer import Consumer
+from hybrid_ocr_worker.dead_letters import DeadLetterOffice
+from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
@@ -40,13 +44,18 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         settings = WorkerSettings.from_env(environment)
         logs.configure(settings.log_level)
         if parsed.command == "sweep":
-            return _sweep(settings)
+            return _sweep(settings, orphans=parsed.orphans)
+        if parsed.command == "dlq":
+            return _dead_letters(settings, parsed.action, getattr(parsed, "job_ids", []))
         processes = parsed.processes or settings.processes
         return _consume(settings) if processes == 1 else _supervise(settings, processes, environment)
     except SettingsError as error:
         for problem in error.problems:
             print(f"aws_worker.py: {problem}", file=sys.stderr)
         return 2
+    except Unavailable as error:
+        print(f"aws_worker.py: {error}; try again later", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +72,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="worker processes on this machine (default: OCR_WORKER_PROCESSES, else one per core)",
     )
-    commands.add_parser("sweep", help="heal once what crashes left, then exit")
+    sweep = commands.add_parser("sweep", help="heal once what crashes left, then exit")
+    sweep.add_argument(
+        "--orphans", action="store_true", help="also delete objects that no job points to (lists the bucket)"
+    )
+    letters = commands.add_parser("dlq", help="the dead letters: messages of jobs that were given up")
+    actions = letters.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="show them; they stay where they are")
+    redrive = actions.add_parser("redrive", help="let their jobs run again, with a new attempt budget")
+    redrive.add_argument("job_ids", nargs="*", metavar="JOB_ID", help="only these (default: all)")
     return parser
 
 
@@ -71,7 +88,7 @@ def _consume(settings: WorkerSettings) -> int:
     shutdown = Shutdown(settings.grace_seconds)
     shutdown.install()
     scratch = _own_scratch(settings.scratch)
-    store, queue, documents = _connect(settings)
+    parts = _connect(settings)
     sandbox = WarmSandbox(
         directory=scratch / "tmp", memory_bytes=settings.child_memory_mb << 20, pages=settings.child_pages
     )
@@ -79,9 +96,9 @@ def _consume(settings: WorkerSettings) -> int:
         engine = _probe(settings, sandbox)
         processor = Processor(
             settings=settings,
-            store=store,
-            queue=queue,
-            documents=documents,
+            store=parts.store,
+            queue=parts.queue,
+            documents=parts.documents,
             recogniser=Recogniser(settings, sandbox, engine),
             sandbox=sandbox,
             shutdown=shutdown,
@@ -89,14 +106,14 @@ def _consume(settings: WorkerSettings) -> int:
         )
         threading.Thread(
             target=sweep_forever,
-            args=(Sweeper(store, queue, documents),),
+            args=(Sweeper(parts.store, parts.queue, parts.documents, parts.letters),),
             # Every process has a timer; together the processes of a machine sweep once in the interval.
             kwargs={"every_seconds": settings.sweep_seconds * settings.processes, "stop": shutdown.requested},
             name="sweeper",
             daemon=True,
         ).start()
         _log.info("Ready for jobs.", extra={"action": "worker_ready"})
-        Consumer(queue, processor, shutdown, visibility_seconds=settings.lease_seconds).run()
+        Consumer(parts.queue, processor, shutdown, visibility_seconds=settings.lease_seconds).run()
     shutil.rmtree(scratch, ignore_errors=True)
     _log.info("Stopped.", extra={"action": "worker_stopped"})
     return 0
@@ -112,13 +129,45 @@ def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[st
     return 0
 
 
-def _sweep(settings: WorkerSettings) -> int:
-    actions = Sweeper(*_connect(settings)).sweep()
+def _sweep(settings: WorkerSettings, *, orphans: bool) -> int:
+    parts = _connect(settings)
+    actions = Sweeper(parts.store, parts.queue, parts.documents, parts.letters).sweep()
     _log.info("Swept: %s actions.", actions, extra={"action": "swept"})
+    if orphans:
+        remove_orphans(parts.store, parts.documents)
     return 0
 
 
-def _connect(settings: WorkerSettings) -> tuple[JobStore, JobQueue, DocumentStore]:
+def _dead_letters(settings: WorkerSettings, action: str, job_ids: Sequence[str]) -> int:
+    parts = _connect(settings)
+    if parts.letters is None:
+        raise SettingsError(["OCR_SQS_DLQ_URL is not set; .env.example shows a value"])
+    office = DeadLetterOffice(store=parts.store, queue=parts.queue, letters=parts.letters)
+    if action == "list":
+        lines = (f"{letter.sent_at:%Y-%m-%dT%H:%M:%SZ}  {_name(letter)}  {letter.reason}" for letter in office.list())
+    else:
+        lines = (f"{_name(letter)}  {outcome}" for letter, outcome in office.redrive(job_ids))
+    count = 0
+    for line in lines:
+        print(line, flush=True)
+        count += 1
+    print(f"{count} dead letters" if count != 1 else "1 dead letter", file=sys.stderr)
+    return 0
+
+
+def _name(letter: DeadLetter) -> str:
+    return letter.job.job_id if letter.job else f"(unreadable message {letter.message_id})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    store: JobStore
+    queue: JobQueue
+    documents: DocumentStore
+    letters: DeadLetterQueue | None
+
+
+def _connect(settings: WorkerSettings) -> _Parts:
     clients = aws.connect(settings.aws)
     store = JobStore(
         clients.dynamodb,
@@ -126,8 +175,13 @@ def _connect(settings: WorkerSettings) -> tuple[JobStore, JobQueue, DocumentStor
         lease=dt.timedelta(seconds=settings.lease_seconds),
         attempt_budget=settings.attempt_budget,
     )
-    queue = JobQueue(clients.sqs, settings.aws.queue_url, settings.aws.dead_letter_queue_url)
-    return store, queue, DocumentStore(clients.s3, settings.aws.bucket)
+    letters_url = settings.aws.dead_letter_queue_url
+    return _Parts(
+        store=store,
+        queue=JobQueue(clients.sqs, settings.aws.queue_url, letters_url),
+        documents=DocumentStore(clients.s3, settings.aws.bucket),
+        letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
+    )
 
 
 def _probe(settings: WorkerSettings, sandbox: WarmSandbox) -> EngineInfo:

@@ -18,7 +18,8 @@ class ShuttingDown(HybridOcrError):
 
 class StopWaiting(BaseException):
     """Raised by a signal inside a wait that holds no work. Control flow: botocore would take an Exception for a fault
-    of the network, and try again."""
+    of the network, and try again.
+    """
 
 
 class Shutdown:

@@ -10,27 +10,40 @@ import logging
 import random
 import threading
 
+from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenJob
 from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 
 _log = logging.getLogger(__name__)
 
 #: At most so many actions a sweep: recovery from an outage must not be another one.
 _MOST_PER_SWEEP = 100
+#: Strayed letters are rare and harm nobody; looking for them is a request each time.
+_LETTERS_EVERY_SWEEPS = 10
 
 
 class Sweeper:
-    """Looks through the index of open jobs."""
+    """Looks through the index of open jobs, and now and then through the dead letters."""
 
-    def __init__(self, store: JobStore, queue: JobQueue, documents: DocumentStore, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        queue: JobQueue,
+        documents: DocumentStore,
+        letters: DeadLetterQueue | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
         self._queue = queue
         self._documents = documents
+        self._office = DeadLetterOffice(store=store, queue=queue, letters=letters) if letters else None
         self._clock = clock
+        self._sweeps = 0
 
     def sweep(self) -> int:
         """Act on what is due; returns how many actions.
@@ -39,7 +52,11 @@ class Sweeper:
             Unavailable: the rest is for the next sweep.
         """
         due = self._store.open_jobs(before=self._clock(), limit=_MOST_PER_SWEEP)
-        return sum(self._act(entry) for entry in due)
+        actions = sum(self._act(entry) for entry in due)
+        if self._office and self._sweeps % _LETTERS_EVERY_SWEEPS == 0:
+            actions += self._office.sort(_MOST_PER_SWEEP)
+        self._sweeps += 1
+        return actions
 
     def _act(self, entry: OpenJob) -> bool:
         with log_context(job_id=entry.job.job_id):

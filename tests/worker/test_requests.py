@@ -92,6 +92,6 @@ def test_a_small_job_takes_eleven_requests(
 def test_an_idle_sweep_is_one_request(
     store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock, requests: Counter[str]
 ) -> None:
-    Sweeper(store, queue, documents, clock).sweep()
+    Sweeper(store, queue, documents, clock=clock).sweep()
 
     assert requests == {"Query": 1}

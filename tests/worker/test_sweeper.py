@@ -17,7 +17,7 @@ def test_a_job_that_nobody_took_for_a_minute_is_sent_again_once(
 ) -> None:
     job = a_job()
     store.create(job)
-    sweepers = [Sweeper(store, queue, documents, clock) for _ in range(2)]
+    sweepers = [Sweeper(store, queue, documents, clock=clock) for _ in range(2)]
     assert [sweeper.sweep() for sweeper in sweepers] == [0, 0]
     clock.advance(61)
 
@@ -36,7 +36,7 @@ def test_a_running_job_is_left_alone_until_its_lease_has_long_ended(
     store.create(job)
     store.claim(job.id)
     clock.advance(61)
-    sweeper = Sweeper(store, queue, documents, clock)
+    sweeper = Sweeper(store, queue, documents, clock=clock)
     assert sweeper.sweep() == 0
     clock.advance(61)
 
@@ -55,7 +55,7 @@ def test_an_erased_job_is_purged_again_after_the_lease_that_may_still_have_run(
     store.create(job)
     store.erase(job.id)
     documents.put_source(job.id, io.BytesIO(b"late"), "application/pdf")
-    sweeper = Sweeper(store, queue, documents, clock)
+    sweeper = Sweeper(store, queue, documents, clock=clock)
     assert sweeper.sweep() == 0
     clock.advance(61)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pikepdf import Array, Dictionary, Name, Object, ObjectStreamMode, Pdf, StreamDecodeLevel
 
-from hybrid_ocr_worker.ocr.glyphless_font import GlyphlessFont
 from hybrid_ocr_worker.ocr.content_stream import page_streams
+from hybrid_ocr_worker.ocr.glyphless_font import GlyphlessFont
 from hybrid_ocr_worker.ocr.old_layer import CleanForms, remove_invisible_text
 from hybrid_ocr_worker.ocr.page_geometry import inherited, shown_page, upright_matrix
 from hybrid_ocr_worker.ocr.result import PageResult, Source
