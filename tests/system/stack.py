@@ -19,7 +19,7 @@ import requests
 from tests.conftest import ROOT
 
 KEY = "a-key-of-the-system-tests"
-_PATIENCE_SECONDS = 90
+_PATIENCE_SECONDS = 150
 
 
 class Stack:
@@ -45,7 +45,11 @@ class Stack:
         self._session.headers["x-api-key"] = KEY
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -163,8 +167,8 @@ class Stack:
         assert self._launcher.poll() is None, (self.data.parent / "launcher.log").read_text()
         try:
             return self._session.get(f"{self.url}/ready", timeout=5).status_code == 200
-        except requests.ConnectionError:
-            return False
+        except (requests.ConnectionError, requests.Timeout):
+            return False  # the launcher holds the port before the API answers at it
 
 
 def _kill(pid: int, number: signal.Signals) -> None:

@@ -32,6 +32,10 @@ _LAYERS = {
     "as hexadecimal": b"BT 3 Tr /F 9 Tf 9 20 Td<47686F7374>Tj ET 0 Tr " + _VISIBLE,
     "by apostrophe": b"BT 3 Tr /F 12 Tf 50 TL 20 350 Td(Ghost)' 0 Tr T* ET " + _VISIBLE,
     "by quotation mark": b'BT /F 12 Tf 3 Tr 50 TL 20 350 Td 1 2(Ghost)" 0 Tr ET 0 Tw 0 Tc ' + _VISIBLE,
+    "by apostrophe before a line that follows": b"BT 3 Tr /F 12 Tf 50 TL 20 350 Td(Ghost)' 0 Tr (Seen)' ET",
+    "by quotation mark before a line that follows": b"BT 3 Tr /F 12 Tf 50 TL 20 350 Td 1 2(Ghost)\" 0 Tr (Seen)' ET",
+    "placed by TD, whose leading is used later": b"BT 3 Tr /F 12 Tf 20 350 Td 0 -40 TD (Ghost) Tj ET "
+    b"BT 0 Tr 20 350 Td T* 0 20 Td (Seen) Tj ET",
     "marked": b"/OCR BMC BT 3 Tr /F 9 Tf 9 20 Td (Ghost) Tj ET EMC 0 Tr " + _VISIBLE,
     "comment before the operator": b"BT 3 % (not\n Tr /F 9 Tf 9 20 Td (Ghost) Tj ET 0 Tr " + _VISIBLE,
     "brackets in strings": b"BT 3 Tr /F 9 Tf 9 20 Td (Gh(o)\\)st) Tj ET 0 Tr " + _VISIBLE,

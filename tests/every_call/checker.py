@@ -1,0 +1,66 @@
+"""An independent reader of DynamoDB, S3 and SQS: it knows the promises, and nothing of the code that keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.every_call.scenarios import Scenario
+from tests.every_call.world import CONTENT, World
+
+_TERMINAL = {"DONE", "FAILED"}
+
+
+class Watch:
+    """Looks at the table after every call: what is terminal stays as it is, erasing excepted."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ended: dict[str, tuple[Any, ...]] = {}
+        self._attempts: dict[str, int] = {}
+
+    def look(self) -> None:
+        for item in self._world.items():
+            key, attempt = item["pk"]["S"], int(item["attempt"]["N"])
+            assert attempt >= self._attempts.get(key, 0), "the fencing token went backwards"
+            self._attempts[key] = attempt
+            if "erased_at" in item:
+                self._ended.pop(key, None)
+            elif item["status"]["S"] in _TERMINAL:
+                end = (item["status"], item.get("result"), item.get("failure"))
+                assert self._ended.setdefault(key, end) == end, "a terminal state was overwritten"
+            else:
+                assert key not in self._ended, "a terminal state was undone"
+
+
+def check(world: World, scenario: Scenario) -> None:
+    """After recovery: every accepted job ended once and rightly, and nothing is left behind."""
+    items = {item["job_id"]["S"]: item for item in world.items()}
+    for job in world.accepted:
+        assert job.job_id in items, "an accepted job is lost"
+    expected: set[str] = set()
+    for job_id, item in items.items():
+        end = _end(item)
+        assert end in scenario.ends, f"the job ended as {end}"
+        assert "open_shard" not in item, "the sweeper still has to look after a job that has ended"
+        if end != "erased":
+            expected.add(f"jobs/default/{job_id}/source")
+        if end == "DONE":
+            key = f"jobs/default/{job_id}/{item['result']['M']['attempt']['N']}/0/result.json"
+            expected.add(key)
+            body = world.clients.s3.get_object(Bucket=world.settings.bucket, Key=key)["Body"].read()
+            assert body == b"result of " + CONTENT
+    for job in world.erased:
+        assert _end(items[job.job_id]) == "erased", "an acknowledged erasure was undone"
+    found = world.clients.s3.list_objects_v2(Bucket=world.settings.bucket).get("Contents", [])
+    assert {entry["Key"] for entry in found} == expected, "objects are lost or orphaned"
+    assert world.depth(world.settings.queue_url) == 0, "the queue is not empty"
+    letters = world.depth(world.settings.dead_letter_queue_url)
+    given_up = sum(_end(item) == "out_of_attempts" for item in items.values())
+    assert letters <= 2 * given_up, "a letter without a job that was given up"
+
+
+def _end(item: dict[str, Any]) -> str:
+    if "erased_at" in item:
+        return "erased"
+    status = str(item["status"]["S"])
+    return str(item["failure"]["M"]["code"]["S"]) if status == "FAILED" else status

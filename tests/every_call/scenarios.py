@@ -1,0 +1,89 @@
+"""The lives of a job that are run once per call and fault. Each knows how the job may end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hybrid_ocr_core.errors import DocumentRejected, Unavailable
+from tests.every_call.world import BUDGET, STOPPED, World, raising
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``ends`` are the ends that an accepted job may come to, as status or error code."""
+
+    name: str
+    run: Callable[[World], None]
+    ends: frozenset[str]
+
+
+def _submit(world: World) -> None:
+    world.submit()
+    world.work()
+
+
+def _duplicate_delivery(world: World) -> None:
+    world.submit()
+    world.deliver_again()
+    world.work()
+    world.work()
+
+
+def _permanent_error(world: World) -> None:
+    world.recogniser.script = [raising(DocumentRejected("corrupt_document", "broken"))] * BUDGET
+    _submit(world)
+
+
+def _transient_then_done(world: World) -> None:
+    world.recogniser.script = [raising(RuntimeError("a defect")), raising(Unavailable("S3", "SlowDown"))]
+    world.submit()
+    for _ in range(3):
+        world.work()
+        world.time_passes()
+
+
+def _out_of_attempts(world: World) -> None:
+    world.recogniser.script = [raising(RuntimeError("a defect"))] * 100
+    world.submit()
+    for _ in range(BUDGET + 1):
+        world.work()
+        world.time_passes()
+
+
+def _cancel_while_running(world: World) -> None:
+    world.recogniser.script = [world.erase]
+    _submit(world)
+
+
+def _erase(world: World) -> None:
+    _submit(world)
+    world.erase()
+
+
+def _sigterm(world: World) -> None:
+    world.recogniser.script = [raising(STOPPED)]
+    world.submit()
+    world.work()
+    world.work()
+
+
+def _sweep(world: World) -> None:
+    world.submit()
+    world.lose_messages()
+    world.time_passes()
+    world.sweep()
+    world.work()
+
+
+SCENARIOS = [
+    Scenario("submit", _submit, frozenset({"DONE"})),
+    Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
+    Scenario("permanent error", _permanent_error, frozenset({"corrupt_document"})),
+    Scenario("transient then done", _transient_then_done, frozenset({"DONE"})),
+    Scenario("out of attempts", _out_of_attempts, frozenset({"out_of_attempts"})),
+    Scenario("cancel while running", _cancel_while_running, frozenset({"erased", "DONE"})),
+    Scenario("erase", _erase, frozenset({"erased", "DONE"})),
+    Scenario("sigterm", _sigterm, frozenset({"DONE"})),
+    Scenario("sweep", _sweep, frozenset({"DONE"})),
+]

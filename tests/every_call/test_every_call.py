@@ -1,0 +1,76 @@
+"""RELIABILITY's EVERY-CALL: each scenario again once per AWS call and fault; then pairs of faults, seeded."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hybrid_ocr_core.settings import AwsSettings
+from tests.every_call.checker import Watch, check
+from tests.every_call.injector import Fault
+from tests.every_call.scenarios import SCENARIOS, Scenario
+from tests.every_call.world import World
+
+_PAIRS_A_SCENARIO = 12
+_PAIRS_A_SCENARIO_LONG = 150
+_SEED = 20261120
+
+
+@pytest.fixture
+def world(aws_settings: AwsSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    # Faults come by the thousand here: neither their logs nor botocore's pauses between tries.
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    logging.disable(logging.CRITICAL)
+    yield World(aws_settings, tmp_path)
+    logging.disable(logging.NOTSET)
+
+
+def _run(world: World, scenario: Scenario, plan: dict[int, Fault]) -> list[str]:
+    """One schedule from an empty deployment to the checker; returns the calls of the scenario."""
+    world.fresh()
+    watch = Watch(world)
+    world.injector.observe = watch.look
+    world.injector.arm(plan)
+    scenario.run(world)
+    calls = world.injector.calls
+    world.recover()
+    try:
+        watch.look()
+        check(world, scenario)
+    except AssertionError as error:
+        told = ", ".join(f"{calls[k] if k < len(calls) else '-'} #{k} {fault}" for k, fault in plan.items())
+        raise AssertionError(f"{scenario.name} with {told or 'no fault'}: {error}") from error
+    return calls
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_one_fault_at_every_call_loses_nothing_and_doubles_nothing(world: World, scenario: Scenario) -> None:
+    calls = _run(world, scenario, {})
+    assert calls
+
+    for number, fault in itertools.product(range(len(calls)), Fault):
+        _run(world, scenario, {number: fault})
+
+
+def _pairs(world: World, scenario: Scenario, count: int) -> None:
+    rng = random.Random(f"{_SEED} {scenario.name}")
+    calls = len(_run(world, scenario, {}))
+    for _ in range(count):
+        first, second = sorted(rng.sample(range(calls + 4), 2))
+        _run(world, scenario, {first: rng.choice(list(Fault)), second: rng.choice(list(Fault))})
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_two_faults_lose_nothing_and_double_nothing(world: World, scenario: Scenario) -> None:
+    _pairs(world, scenario, _PAIRS_A_SCENARIO)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_many_pairs_of_faults_lose_nothing_and_double_nothing(world: World, scenario: Scenario) -> None:
+    _pairs(world, scenario, _PAIRS_A_SCENARIO_LONG)

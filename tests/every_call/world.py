@@ -1,0 +1,224 @@
+"""API, workers and sweeper on moto in one thread, with everything real but the recognition, and a way to recover."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from flask.testing import FlaskClient
+from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import sqs_backends
+
+from hybrid_ocr_api import create_app
+from hybrid_ocr_api.services import Services
+from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_core import aws
+from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.job import Job, JobId, Triage
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_worker.orphans import remove_orphans
+from hybrid_ocr_worker.processing import Processor
+from hybrid_ocr_worker.recognition import Recognised, Recogniser
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.settings import WorkerSettings
+from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
+from hybrid_ocr_worker.sweeper import Sweeper
+from tests.builders import LEASE, START, FakeClock, a_document
+from tests.every_call.injector import Died, Injector
+
+CONTENT = b"%PDF-1.7 the submitted bytes"
+KEY = "key"
+BUDGET = 4
+_PATIENCE = 40
+_ACCOUNT = "123456789012"  # moto's
+
+
+class ScriptedRecogniser:
+    """Each recognition does the next thing of the script, and then succeeds."""
+
+    def __init__(self) -> None:
+        self.script: list[Callable[[], None]] = []
+        self.calls = 0
+
+    def recognise(self, _job: Job, directory: Path, _tell: object) -> Recognised:
+        self.calls += 1
+        if self.script:
+            self.script.pop(0)()
+        (directory / "result.json").write_bytes(b"result of " + (directory / "source").read_bytes())
+        return Recognised(
+            files={"json": directory / "result.json"},
+            document=a_document(CONTENT, pages=1),
+            pages=1,
+            confidence=None,
+            triage=Triage.APPROVED,
+            warnings=(),
+        )
+
+
+class World:
+    """One deployment; ``fresh`` empties it for the next schedule."""
+
+    def __init__(self, settings: AwsSettings, scratch: Path) -> None:
+        self.settings = settings
+        self.scratch = scratch
+        self.clients = aws.connect(settings)
+        self.injector = Injector(self.clients)
+        self.clock = FakeClock(START)
+        self.store = JobStore(
+            self.clients.dynamodb, settings.table, lease=LEASE, attempt_budget=BUDGET, clock=self.clock
+        )
+        self.queue = JobQueue(self.clients.sqs, settings.queue_url, settings.dead_letter_queue_url)
+        self.letters = DeadLetterQueue(self.clients.sqs, settings.dead_letter_queue_url)
+        self.documents = DocumentStore(self.clients.s3, settings.bucket)
+        self.recogniser = ScriptedRecogniser()
+        self.api = self._api()
+        self.accepted: list[JobId] = []
+        self.erased: list[JobId] = []
+
+    def fresh(self) -> None:
+        """An empty deployment at the first moment."""
+        self.injector.disarm()
+        self._table().items.clear()
+        for found in self.clients.s3.list_objects_v2(Bucket=self.settings.bucket).get("Contents", []):
+            self.clients.s3.delete_object(Bucket=self.settings.bucket, Key=found["Key"])
+        for queue in self._queues():
+            queue._messages.clear()
+            queue.pending_messages.clear()
+            queue.deleted_messages.clear()
+        self.clock.now = START
+        self.recogniser.script, self.recogniser.calls = [], 0
+        self.accepted, self.erased = [], []
+
+    def items(self) -> list[dict[str, Any]]:
+        """The table as it is, past the API and its cost: raw DynamoDB JSON."""
+        rows = self._table().items.values()
+        return [item.to_json()["Attributes"] for row in rows for item in row.values()]
+
+    def depth(self, url: str) -> int:
+        """Messages in a queue, visible or not."""
+        name = url.rpartition("/")[2]
+        return sum(len(queue._messages) for queue in self._queues() if queue.name == name)
+
+    def submit(self) -> None:
+        """A client submits a document; it is accepted when the answer says so."""
+        with self._process():
+            response = self.api.post("/jobs", data={"file": (io.BytesIO(CONTENT), "a.pdf")}, headers={"x-api-key": KEY})
+            if response.status_code == 202:
+                self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
+    def erase(self) -> None:
+        """The client erases its job."""
+        for job in self.accepted:
+            with self._process():
+                response = self.api.delete(f"/jobs/{job.job_id}", headers={"x-api-key": KEY})
+                if response.status_code == 204:
+                    self.erased.append(job)
+
+    def work(self) -> bool:
+        """A worker takes one message; False when there was none."""
+        with self._process():
+            message = self.queue.receive(visibility_seconds=60, wait_seconds=0)
+            if message is None:
+                return False
+            self._processor().process(message)
+        return True
+
+    def sweep(self) -> None:
+        """A worker's timer fires."""
+        with self._process():
+            Sweeper(self.store, self.queue, self.documents, self.letters, clock=self.clock).sweep()
+
+    def deliver_again(self) -> None:
+        """SQS delivers a second copy."""
+        for job in self.accepted:
+            with self._process():
+                self.queue.send(job)
+
+    def lose_messages(self) -> None:
+        """SQS forgets."""
+        for queue in self._queues():
+            queue._messages.clear()
+
+    def time_passes(self) -> None:
+        """Leases and visibility time-outs end."""
+        self.clock.advance(LEASE.total_seconds() + 61)
+        for queue in self._queues():
+            for message in queue._messages:
+                message.visible_at = 0
+            queue.pending_messages.clear()
+
+    def recover(self) -> None:
+        """No more faults: workers and sweepers go on until nothing is left to do."""
+        self.injector.disarm()
+        quiet = 0
+        for _ in range(_PATIENCE):
+            self.time_passes()
+            self.sweep()
+            worked = False
+            while self.work():
+                worked = True
+            quiet = 0 if worked else quiet + 1
+            if quiet == 3:
+                break
+            self.clock.advance(3600)  # resends wait up to an hour
+        remove_orphans(self.store, self.documents, least_age=LEASE * 0 - LEASE * 10**6)
+
+    @contextlib.contextmanager
+    def _process(self) -> Iterator[None]:
+        """A process of its own: it may die, and AWS may be away for it."""
+        with contextlib.suppress(Died, Unavailable):
+            yield
+
+    def _processor(self) -> Processor:
+        environment = {"AWS_REGION": "r", "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "q"}
+        return Processor(
+            settings=WorkerSettings.from_env(environment),
+            store=self.store,
+            queue=self.queue,
+            documents=self.documents,
+            recogniser=cast("Recogniser", self.recogniser),
+            sandbox=WarmSandbox(directory=self.scratch, memory_bytes=1, pages=1),
+            shutdown=Shutdown(grace_seconds=0),
+            scratch=self.scratch,
+            clock=self.clock,
+        )
+
+    def _api(self) -> FlaskClient:
+        settings = ApiSettings(
+            aws=self.settings,
+            api_key=KEY,
+            languages=("eng",),
+            max_upload_bytes=1 << 20,
+            result_url_seconds=60,
+            lease_seconds=60,
+            log_level="INFO",
+        )
+        services = Services(
+            settings=settings, jobs=self.store, queue=self.queue, documents=self.documents, clock=self.clock
+        )
+        return create_app(settings, services).test_client()
+
+    def _queues(self) -> list[Any]:
+        return list(sqs_backends[_ACCOUNT][self.settings.region].queues.values())
+
+    def _table(self) -> Any:
+        return dynamodb_backends[_ACCOUNT][self.settings.region].tables[self.settings.table]
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """A step of a script."""
+
+    def act() -> None:
+        raise error
+
+    return act
+
+
+STOPPED = ShuttingDown("stop")
