@@ -42,7 +42,9 @@ def check(world: World, scenario: Scenario) -> None:
         end = _end(item)
         assert end in scenario.ends, f"the job ended as {end}"
         assert "open_shard" not in item, "the sweeper still has to look after a job that has ended"
-        if end != "erased":
+        if end == "erased":
+            assert not {"document", "result", "options"} & item.keys(), "a tombstone holds something of the job"
+        else:
             expected.add(f"jobs/default/{job_id}/source")
         if end == "DONE":
             key = f"jobs/default/{job_id}/{item['result']['M']['attempt']['N']}/0/result.json"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from hybrid_ocr_core.aws import AwsClients
@@ -36,7 +37,7 @@ class Injector:
         self.observe: Callable[[], None] = lambda: None
         self._lost: set[int] = set()
         for client in (clients.s3, clients.dynamodb, clients.sqs):
-            events = client.meta.events
+            events: Any = client.meta.events
             events.register_first("before-call", self._before_call)
             events.register_last("before-send", self._after_send)
             events.register_last("after-call", self._after_call)
@@ -88,4 +89,4 @@ class Injector:
 
 def _answer(status: int, code: str) -> tuple[AWSResponse, dict[str, Any]]:
     body = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return AWSResponse("http://test", status, {}, None), body
+    return AWSResponse("http://test", status, HTTPHeaders(), None), body
