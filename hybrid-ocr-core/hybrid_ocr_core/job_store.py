@@ -74,7 +74,21 @@ _TOMBSTONE_KEPT = dt.timedelta(days=15)
 #: DynamoDB's reserved words among our attribute names; it refuses an alias that is not used.
 _RESERVED = ("#status", "#owner", "#result")
 _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :now))"
-_NOT_ERASED = "attribute_not_exists(erased_at)"
+#: The guards of the transitions. tests/model explores the protocol with these very strings, and with each part of them
+#: taken away; a condition on a missing attribute is false, so none of them holds where there is no item.
+CONDITIONS = {
+    "create": "attribute_not_exists(pk)",
+    "claim": f"attribute_not_exists(erased_at) AND budget_used < :budget AND {_FREE}",
+    "renew": "#status = :processing AND attempt = :mine",
+    "complete": "#status = :processing AND attempt = :mine",
+    "fail": "#status = :processing AND attempt = :mine",
+    "release": "#status = :processing AND attempt = :mine",
+    "exhaust": f"attempt = :seen AND budget_used >= :budget AND {_FREE}",
+    "resend": f"sweep_at = :seen AND {_FREE}",
+    "redrive": "attribute_not_exists(erased_at) AND #status = :failed",
+    "erase": "attribute_exists(pk) AND attribute_not_exists(erased_at)",
+    "purged": "attribute_exists(erased_at)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +121,7 @@ class JobStore:
                 self._client.put_item(
                     TableName=self._table,
                     Item=_serialise(item),
-                    ConditionExpression="attribute_not_exists(pk)",
+                    ConditionExpression=CONDITIONS["create"],
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
@@ -141,7 +155,7 @@ class JobStore:
         expires_at = now + self._lease
         written, item = self._update(
             job,
-            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND budget_used < :budget AND {_FREE}",
+            condition=CONDITIONS["claim"],
             update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
             " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
             values={
@@ -182,7 +196,7 @@ class JobStore:
         if document is not None:
             sets.append("document = :document")
             values[":document"] = job_item.from_document(document)
-        self._update_mine(lease, update="SET " + ", ".join(sets), values=values)
+        self._update_mine(lease, "renew", update="SET " + ", ".join(sets), values=values)
         return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
 
     def complete(self, lease: Lease, document: Document, result: Result) -> None:
@@ -194,6 +208,7 @@ class JobStore:
         progress = Progress(pages_done=result.pages, pages_total=result.pages)
         self._update_mine(
             lease,
+            "complete",
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
             " updated_at = :stamp REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -214,6 +229,7 @@ class JobStore:
         """
         self._update_mine(
             lease,
+            "fail",
             update="SET #status = :failed, failure = :failure, updated_at = :stamp"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -235,6 +251,7 @@ class JobStore:
         now = self._clock()
         self._update_mine(
             lease,
+            "release",
             update="SET #status = :queued, sweep_at = :sweep_at, last_error = :reason, updated_at = :stamp,"
             " budget_used = budget_used - :refund REMOVE #owner, lease_expires_at",
             values={
@@ -262,8 +279,7 @@ class JobStore:
         )
         written, item = self._update(
             job.id,
-            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND attempt = :seen"
-            f" AND budget_used >= :budget AND {_FREE}",
+            condition=CONDITIONS["exhaust"],
             update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
             values={
@@ -313,7 +329,7 @@ class JobStore:
         sweep_at = milliseconds(now + delay)
         written, item = self._update(
             entry.job,
-            condition=f"{_NOT_ERASED} AND sweep_at = :seen AND {_FREE}",
+            condition=CONDITIONS["resend"],
             update="SET sweep_at = :sweep_at ADD resends :one, version :one",
             values={
                 ":queued": JobStatus.QUEUED,
@@ -337,7 +353,7 @@ class JobStore:
         now = self._clock()
         written, item = self._update(
             job,
-            condition=f"attribute_exists(pk) AND {_NOT_ERASED} AND #status = :failed",
+            condition=CONDITIONS["redrive"],
             update="SET #status = :queued, budget_used = :zero, resends = :zero, open_shard = :shard,"
             " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure",
             values={
@@ -366,7 +382,7 @@ class JobStore:
         now = self._clock()
         written, item = self._update(
             job,
-            condition=f"attribute_exists(pk) AND {_NOT_ERASED}",
+            condition=CONDITIONS["erase"],
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
             " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
@@ -386,7 +402,7 @@ class JobStore:
         """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
         self._update(
             entry.job,
-            condition="attribute_exists(erased_at)",
+            condition=CONDITIONS["purged"],
             update="REMOVE open_shard, sweep_at",
         )
 
@@ -410,6 +426,7 @@ class JobStore:
     def _update_mine(
         self,
         lease: Lease,
+        transition: str,
         *,
         update: str,
         values: Mapping[str, Any],
@@ -418,7 +435,7 @@ class JobStore:
         """A fenced write: needs PROCESSING and this lease's attempt; ``shows`` tells our own earlier write."""
         written, item = self._update(
             lease.job,
-            condition="#status = :processing AND attempt = :mine",
+            condition=CONDITIONS[transition],
             update=f"{update} ADD version :one",
             values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
         )
