@@ -119,6 +119,15 @@ def test_a_child_that_dies_is_replaced(sandbox: WarmSandbox) -> None:
     assert sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)["tesseract"]
 
 
+def test_a_killed_child_leaves_no_temporary_files(sandbox: WarmSandbox, tmp_path: Path) -> None:
+    sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+    (tmp_path / "tmp" / "raster").write_bytes(b"x")
+
+    sandbox.close()
+
+    assert not (tmp_path / "tmp").exists()
+
+
 def test_an_error_of_ours_in_the_child_tells_no_text_of_the_document(
     sandbox: WarmSandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,7 +155,7 @@ def test_work_that_is_no_longer_wanted_is_broken_off(sandbox: WarmSandbox, tmp_p
 
 
 def test_a_worn_child_is_replaced(tmp_path: Path) -> None:
-    with WarmSandbox(directory=tmp_path, memory_bytes=2 << 30, pages=2) as sandbox:
+    with WarmSandbox(directory=tmp_path / "tmp", memory_bytes=2 << 30, pages=2) as sandbox:
         for _ in range(2):
             sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
         assert sandbox._process is not None

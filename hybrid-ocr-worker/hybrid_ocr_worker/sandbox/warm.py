@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,11 @@ class WarmSandbox:
     def __init__(
         self, *, directory: Path, memory_bytes: int, pages: int, still_wanted: Callable[[], None] = lambda: None
     ) -> None:
-        """``still_wanted`` is asked while a call waits; what it raises ends the child and the call."""
+        """Nothing is started yet.
+
+        ``directory`` is the child's own, for its temporary files. ``still_wanted`` is asked while a call waits; what it
+        raises ends the child and the call.
+        """
         self._directory = directory
         self._memory_bytes = memory_bytes
         self._pages = pages
@@ -78,6 +83,8 @@ class WarmSandbox:
             if pipe:
                 with contextlib.suppress(BrokenPipeError):  # a request that the dead child never read
                     pipe.close()
+        # What a killed program had no time to remove.
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.
