@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,13 +13,8 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
-from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker import heartbeat
 from hybrid_ocr_worker.processing import Processor
-from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
-from hybrid_ocr_worker.sandbox.warm import WarmSandbox
-from hybrid_ocr_worker.settings import WorkerSettings
-from hybrid_ocr_worker.shutdown import Shutdown
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.builders import FakeClock
 from tests.make_documents import GENERATED
@@ -45,39 +39,21 @@ def requests(clients: AwsClients) -> Iterator[Counter[str]]:
 @pytest.mark.parametrize("name", ["scan.pdf", "born-digital.pdf"])
 def test_a_small_job_takes_eleven_requests(
     client: FlaskClient,
-    store: JobStore,
     queue: JobQueue,
-    documents: DocumentStore,
-    aws_settings: AwsSettings,
+    real_processor: Processor,
     requests: Counter[str],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
     monkeypatch.setattr(heartbeat, "_PROGRESS_SECONDS", 3600)  # a slow machine would show progress in between
-    settings = WorkerSettings.from_env(
-        {"AWS_REGION": aws_settings.region, "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "u"}
-    )
-    with WarmSandbox(directory=tmp_path / "tmp", memory_bytes=2 << 30, pages=200) as sandbox:
-        found = sandbox.call_twice("probe", seconds=60, engine="auto", **sandbox.limits_for(0))
-        engine = EngineInfo(name=found["name"], tesseract=found["tesseract"], languages=("eng",))
-        processor = Processor(
-            settings=settings,
-            store=store,
-            queue=queue,
-            documents=documents,
-            recogniser=Recogniser(settings, sandbox, engine),
-            sandbox=sandbox,
-            shutdown=Shutdown(grace_seconds=0),
-            scratch=tmp_path,
-        )
-        accepted = client.post("/jobs", data={"file": (io.BytesIO(GENERATED[name]()), name)})
-        message = queue.receive(visibility_seconds=60, wait_seconds=0)
-        assert message is not None
-        processor.process(message)
-        sent = Counter(requests)
-    assert client.get(f"/jobs/{accepted.get_json()['job_id']}").get_json()["status"] == "DONE"
 
+    accepted = client.post("/jobs", data={"file": (io.BytesIO(GENERATED[name]()), name)})
+    message = queue.receive(visibility_seconds=60, wait_seconds=0)
+    assert message is not None
+    real_processor.process(message)
+    sent = Counter(requests)
+
+    assert client.get(f"/jobs/{accepted.get_json()['job_id']}").get_json()["status"] == "DONE"
     assert sent == {
         "PutObject": 4,  # the source; json, txt and pdf
         "PutItem": 1,  # accepted
