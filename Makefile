@@ -2,7 +2,7 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo logs test test-long check format pins clean
+.PHONY: help setup run demo worker logs test test-long check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -19,6 +19,9 @@ run: setup ## run the whole service on this machine, until Ctrl-C
 
 demo: setup ## send some documents to the running service (or to one of its own), and show what was read
 	@$(PYTHON) -m infra.local.demo $(ARGS)
+
+worker: setup ## a sub-command of the worker on the running stack, as in ARGS="dlq list"
+	@exec $(PYTHON) -m infra.local.worker $(ARGS)
 
 logs: ## follow the logs of `make run`
 	@exec tail -n 20 -F $${OCR_DATA_DIR:-.local}/logs/*.log
