@@ -46,7 +46,7 @@ def submit(parts: Services, *, tenant: str, upload: Upload, options: JobOptions,
         # orphan run removes the object.
         parts.jobs.create(job)
         # A crash here, or SQS away, leaves a QUEUED job without a message: the item is the outbox, and the sweeper
-        # sends it after 60 s.
+        # sends it after a lease.
         _send(parts, job.id)
         # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
         _log.info(

@@ -64,9 +64,6 @@ if TYPE_CHECKING:
 _PART = "DynamoDB"
 _OPEN_INDEX = "open"
 
-#: How long a QUEUED job may stay untaken before it is sent again; doubled with each resend up to the cap, so that a
-#: queue which is merely long does not fill up with copies.
-RESEND_AFTER = dt.timedelta(seconds=60)
 _RESEND_CAP = dt.timedelta(hours=1)
 #: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
 _TOMBSTONE_KEPT = dt.timedelta(days=15)
@@ -102,7 +99,11 @@ class OpenJob:
 
 
 class JobStore:
-    """The jobs of all tenants in one table. Raises ``Unavailable`` from every method when DynamoDB is away."""
+    """The jobs of all tenants in one table. Raises ``Unavailable`` from every method when DynamoDB is away.
+
+    ``lease`` is also how long a job that is free may stay untaken before the sweeper sends it again; doubled with each
+    resend up to an hour, so that a queue which is merely long does not fill up with copies.
+    """
 
     def __init__(
         self, client: DynamoDBClient, table: str, *, lease: dt.timedelta, attempt_budget: int, clock: Clock = utc_now
@@ -115,7 +116,7 @@ class JobStore:
 
     def create(self, job: Job) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
-        item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + RESEND_AFTER))
+        item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + self._lease))
         with unavailable_on_error(_PART):
             try:
                 self._client.put_item(
@@ -164,7 +165,7 @@ class JobStore:
                 ":owner": owner,
                 ":now": milliseconds(now),
                 ":expires": milliseconds(expires_at),
-                ":sweep_at": milliseconds(expires_at + RESEND_AFTER),
+                ":sweep_at": milliseconds(expires_at + self._lease),
                 ":budget": self._attempt_budget,
                 ":zero": 0,
                 ":one": 1,
@@ -187,7 +188,7 @@ class JobStore:
         sets = ["lease_expires_at = :expires", "sweep_at = :sweep_at", "updated_at = :stamp"]
         values: dict[str, Any] = {
             ":expires": milliseconds(expires_at),
-            ":sweep_at": milliseconds(expires_at + RESEND_AFTER),
+            ":sweep_at": milliseconds(expires_at + self._lease),
             ":stamp": job_item.stamp(now),
         }
         if progress is not None:
@@ -256,7 +257,7 @@ class JobStore:
             " budget_used = budget_used - :refund REMOVE #owner, lease_expires_at",
             values={
                 ":queued": JobStatus.QUEUED,
-                ":sweep_at": milliseconds(now + retry_in + RESEND_AFTER),
+                ":sweep_at": milliseconds(now + retry_in + self._lease),
                 ":reason": reason[:500],
                 ":refund": 0 if spend_budget else 1,
                 ":stamp": job_item.stamp(now),
@@ -325,7 +326,7 @@ class JobStore:
         """
         now = self._clock()
         # Jitter keeps the sweepers of a fleet from meeting at the same job, and makes the value this call's own.
-        delay = min(_RESEND_CAP, RESEND_AFTER * 2 ** min(entry.resends, 16)) * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
+        delay = min(_RESEND_CAP, self._lease * 2 ** min(entry.resends, 16)) * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
         sweep_at = milliseconds(now + delay)
         written, item = self._update(
             entry.job,
@@ -360,7 +361,7 @@ class JobStore:
                 ":failed": JobStatus.FAILED,
                 ":queued": JobStatus.QUEUED,
                 ":shard": OPEN_SHARD,
-                ":sweep_at": milliseconds(now + RESEND_AFTER),
+                ":sweep_at": milliseconds(now + self._lease),
                 ":zero": 0,
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
