@@ -113,6 +113,15 @@ def scan() -> bytes:
     return _saved(pdf)
 
 
+def long_scan(pages: int) -> bytes:
+    """The scan, many times."""
+    pdf = blank_pdf(pages)
+    image = scan_image()
+    for page in pdf.pages:
+        add_picture(pdf, page, image, (0, 0, *_A4))
+    return _saved(pdf)
+
+
 def mixed() -> bytes:
     """A digital page, a scanned one and an empty one."""
     pdf = blank_pdf(3)

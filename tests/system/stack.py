@@ -99,6 +99,11 @@ class Stack:
     def workers(self) -> list[int]:
         return self.pids("aws_worker.py consume")
 
+    def operate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`make worker`: a sub-command of the worker on this stack."""
+        command = [sys.executable, "-m", "infra.local.worker", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+
     def submit(self, content: bytes, name: str = "document.pdf", **fields: str) -> str:
         response = self._session.post(f"{self.url}/jobs", files={"file": (name, content)}, data=fields, timeout=60)
         assert response.status_code == 202, response.text
@@ -153,8 +158,8 @@ class Stack:
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
 
-    def wait_until(self, condition: Any, what: str) -> Any:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+    def wait_until(self, condition: Any, what: str, *, seconds: float = _PATIENCE_SECONDS) -> Any:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := condition():
                 return found

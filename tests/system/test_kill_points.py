@@ -1,0 +1,194 @@
+"""Real processes that are killed, stopped past their lease, or asked to stop, at every named step."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import itertools
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job import JobId, utc_now
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from tests.builders import a_document, a_job
+from tests.make_documents import GENERATED, long_scan
+from tests.system import outcome
+from tests.system.kill_points import POINTS, SIGNALS, Fired, KillPoints
+from tests.system.stack import Stack
+
+LEASE_SECONDS = 4
+_PATIENCE_SECONDS = 400
+_MOST_OPEN = 10
+_BUDGET = 5
+#: The long document on a busy machine.
+_OWN_WORK_SECONDS = 30
+_SMALL = GENERATED["born-digital.pdf"]()
+_BROKEN = _SMALL[: len(_SMALL) // 2]
+#: Some seconds of work, so that the heartbeat beats.
+_LONG = long_scan(12)
+
+
+class Clients:
+    """Submit what the armed points need, and remember how each may end. Their connections may break at any time."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._store = JobStore(
+            stack.aws("dynamodb"), "hybrid-ocr", lease=dt.timedelta(seconds=LEASE_SECONDS), attempt_budget=_BUDGET
+        )
+        self._documents = DocumentStore(stack.aws("s3"), "hybrid-ocr")
+        #: Accepted jobs, and the ends that each may come to.
+        self.ends: dict[str, set[str]] = {}
+
+    def small(self) -> None:
+        self._submit(_SMALL, {"DONE"})
+
+    def long(self) -> None:
+        self._submit(_LONG, {"DONE"})
+
+    def broken(self) -> None:
+        self._submit(_BROKEN, {"corrupt_document"})
+
+    def erased(self) -> None:
+        job_id = self._submit(_SMALL, {"DONE", "erased"})
+        if job_id and self._stack.delete(f"/jobs/{job_id}").status_code == 204:
+            self.ends[job_id] = {"erased"}
+
+    def unsent(self) -> None:
+        """As an API leaves a job that dies before it sends."""
+        self._put(budget_used=0, ends={"DONE"})
+
+    def exhausted(self) -> None:
+        """As workers leave a job that killed each of them."""
+        job = self._put(budget_used=_BUDGET, ends={"out_of_attempts", "DONE"})
+        url = self._stack.aws("sqs").get_queue_url(QueueName="hybrid-ocr-jobs")["QueueUrl"]
+        JobQueue(self._stack.aws("sqs"), url, "").send(job)
+
+    def _submit(self, content: bytes, ends: set[str]) -> str:
+        job_id = self._stack.submit(content)
+        self.ends[job_id] = ends
+        return job_id
+
+    def _put(self, *, budget_used: int, ends: set[str]) -> JobId:
+        now = utc_now()
+        document = a_document(_SMALL)
+        job = a_job(document=document, budget_used=budget_used, created_at=now, updated_at=now)
+        self._documents.put_source(job.id, io.BytesIO(_SMALL), document.media_type)
+        self._store.create(job)
+        self.ends[job.job_id] = ends
+        return job.id
+
+
+def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
+    """What must happen so that the steps which are still armed are reached."""
+    by_step = {
+        "worker.JobStore.renew": clients.long,
+        "worker.JobQueue.hide": clients.long,
+        "worker.JobStore.release": clients.long,
+        "worker.JobStore.fail": clients.broken,
+        "worker.JobStore.exhaust": clients.exhausted,
+        "worker.JobQueue.send_to_dead_letters": clients.exhausted,
+        "operator.": clients.exhausted,
+        "worker.JobStore.resend": clients.unsent,
+        "worker.JobQueue.send.": clients.unsent,
+        "api.JobStore.erase": clients.erased,
+        "worker.DocumentStore.purge": clients.erased,
+        "worker.JobStore.purged": clients.erased,
+    }
+    found = {need for step, need in by_step.items() for point in armed if point.startswith(step)}
+    if any(not point.startswith(tuple(by_step)) for point in armed):
+        found.add(clients.small)
+    return list(found)
+
+
+def _run(stack: Stack, kill_points: KillPoints, points: Iterable[tuple[str, str]]) -> Clients:
+    """Arm, and submit until each point was reached; then wait until everything has ended."""
+    clients = Clients(stack)
+    kill_points.arm(points)
+    rng = random.Random(1)
+
+    def attempt(need: Callable[[], None]) -> None:
+        with contextlib.suppress(
+            requests.RequestException, AssertionError
+        ):  # the API died or refused: nothing accepted
+            need()
+
+    with ThreadPoolExecutor(8) as pool:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (armed := kill_points.armed()) and time.monotonic() < deadline:
+            if len(outcome.open_jobs(stack)) < _MOST_OPEN:
+                list(pool.map(attempt, _needs(armed, clients)))
+            if any("release" in point for point in armed):
+                with contextlib.suppress(ProcessLookupError, IndexError):
+                    os.kill(rng.choice(stack.workers()), signal.SIGTERM)  # a deployment
+            if any(point.startswith("operator") for point in armed):
+                stack.operate("dlq", "redrive")
+            time.sleep(0.5)
+    assert not armed, f"never reached: {armed}"
+    outcome.settle(stack)
+    return clients
+
+
+@pytest.fixture
+def kill_points(tmp_path: Path) -> Iterator[KillPoints]:
+    with KillPoints(tmp_path / "points", pause_seconds=LEASE_SECONDS + 2) as kill_points:
+        yield kill_points
+
+
+def _stack(tmp_path: Path, kill_points: KillPoints) -> Stack:
+    return Stack(
+        tmp_path / "data",
+        OCR_LEASE_SECONDS=str(LEASE_SECONDS),
+        OCR_HEARTBEAT_SECONDS="1",
+        OCR_SWEEP_SECONDS="2",
+        OCR_GRACE_SECONDS="0",
+        OCR_ATTEMPT_BUDGET=str(_BUDGET),
+        OCR_WORKER_PROCESSES="3",
+        **kill_points.environment,
+    )
+
+
+def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fired]) -> None:
+    """The checks, and the figures in a line."""
+    assert watch.looks > 3
+    assert not watch.broken
+    outcome.check(stack, clients.ends, b"Invoice")
+    took = sorted(outcome.seconds_to_end(stack, [(shot.job_id, shot.at) for shot in fired if shot.signal == "SIGKILL"]))
+    p99 = took[math.ceil(len(took) * 0.99) - 1]
+    jobs = len(outcome.items(stack))
+    median = took[len(took) // 2]
+    print(
+        f"\n{len(fired)} signals, {jobs} jobs; from a SIGKILL to the job's end: median {median:.1f} s, p99 {p99:.1f} s"
+    )
+    assert p99 < LEASE_SECONDS + 30 + _OWN_WORK_SECONDS
+
+
+@pytest.mark.failure(13, 14, 15, 16, 26, 33, 35)
+def test_a_signal_at_every_step_loses_nothing_and_doubles_nothing(tmp_path: Path, kill_points: KillPoints) -> None:
+    points = zip(POINTS, itertools.cycle(SIGNALS), strict=False)
+    with _stack(tmp_path, kill_points) as stack:
+        with outcome.Watch(stack, every_seconds=0.3) as watch:
+            clients = _run(stack, kill_points, points)
+        _judge(stack, clients, watch, kill_points.fired())
+        stack.wait_until(lambda: not list((stack.data / "scratch").glob("**/job-*")), "the scratch to be clean")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("turn", [1, 2])
+def test_every_signal_at_every_step(tmp_path: Path, kill_points: KillPoints, turn: int) -> None:
+    with _stack(tmp_path, kill_points) as stack:
+        with outcome.Watch(stack, every_seconds=0.5) as watch:
+            clients = _run(stack, kill_points, itertools.product(POINTS, SIGNALS))
+        _judge(stack, clients, watch, kill_points.fired())
