@@ -74,7 +74,7 @@ def _may_be_redriven(end: tuple[Any, ...] | None) -> bool:
 
 
 def items(stack: Stack) -> dict[str, Item]:
-    """Every item of the table by job id, as raw DynamoDB JSON."""
+    """The item of every job by its id, as raw DynamoDB JSON."""
     pages = stack.aws("dynamodb").get_paginator("scan").paginate(TableName=_TABLE, ConsistentRead=True)
     return {item["job_id"]["S"]: item for page in pages for item in page["Items"] if item["sk"]["S"] == "META"}
 
