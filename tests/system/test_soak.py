@@ -61,7 +61,7 @@ class Killer:
 def _in_hand(log: Path) -> str:
     """The job of the last line that names one, if that line is not its end."""
     lines = [json.loads(line) for line in log.read_text().splitlines()[-5:] if line.startswith("{")]
-    last = next((line for line in reversed(lines) if "job_id" in line), {})
+    last: dict[str, object] = next((line for line in reversed(lines) if "job_id" in line), {})
     return str(last["job_id"]) if last.get("action") == "job_claimed" else ""
 
 
