@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
 
 
 @contextmanager
@@ -41,3 +45,24 @@ def away(client: Any) -> Iterator[None]:
         yield
     finally:
         client.meta.events.unregister("before-send", refuse)
+
+
+@contextmanager
+def answering(client: Any, status: int, code: str) -> Iterator[list[str]]:
+    """The service answers every send with this error, as it does when it throttles. Yields what was sent."""
+    sent: list[str] = []
+    is_xml = client.meta.service_model.service_name == "s3"
+    body = f"<Error><Code>{code}</Code></Error>" if is_xml else f'{{"__type":"com.amazonaws#{code}"}}'
+
+    def answer(request: Any, event_name: str, **_: Any) -> AWSResponse:
+        sent.append(event_name.rpartition(".")[2])
+        return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
+
+    # moto would apply the call all the same: every handler is asked, and the first answer counts.
+    client.meta.events.unregister("before-send", botocore_stubber)
+    client.meta.events.register_first("before-send", answer)
+    try:
+        yield sent
+    finally:
+        client.meta.events.unregister("before-send", answer)
+        client.meta.events.register("before-send", botocore_stubber)

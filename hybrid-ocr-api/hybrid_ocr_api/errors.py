@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
@@ -30,7 +31,8 @@ PROBLEMS = {
     "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"),
 }
 
-_RETRY_AFTER_SECONDS = 5
+#: A random number between them, so that those who were refused together do not come back together.
+_RETRY_AFTER_SECONDS = (5, 15)
 
 
 def problem(code: str, detail: str, status: HTTPStatus | None = None) -> Response:
@@ -48,7 +50,7 @@ def problem(code: str, detail: str, status: HTTPStatus | None = None) -> Respons
     }
     response = Response(json.dumps(body) + "\n", status=status.value, content_type="application/problem+json")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        response.headers["Retry-After"] = str(random.randint(*_RETRY_AFTER_SECONDS))  # noqa: S311 - not cryptography
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'ApiKey realm="hybrid-ocr"'
     return response

@@ -13,23 +13,24 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
-from hybrid_ocr_core.errors import HybridOcrError
+from hybrid_ocr_core.errors import HybridOcrError, Unavailable
 from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.transfer import Outgoing, RawBody, Transfer, nobody_minds
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _PART = "S3"
-_BLOCK = 1 << 20
 
 #: Result format -> (file name in S3, content type of the download). No type that a browser would execute.
 FILES = {
@@ -55,7 +56,10 @@ class StoredObject:
 
 
 class DocumentStore:
-    """Uploads, downloads and presigned URLs. Raises ``Unavailable`` from every method when S3 is away."""
+    """Uploads, downloads and presigned URLs. Raises ``Unavailable`` from every method when S3 is away.
+
+    A transfer asks its ``still_wanted`` at every block, passes on what that raises, and has an end however slow S3 is.
+    """
 
     def __init__(self, client: S3Client, bucket: str, public_client: S3Client | None = None) -> None:
         self._client = client
@@ -66,10 +70,13 @@ class DocumentStore:
         """Store what was submitted, streaming from a seekable file: memory does not grow with it."""
         with unavailable_on_error(_PART):
             self._client.put_object(
-                Bucket=self._bucket, Key=f"{_prefix(job)}source", Body=stream, ContentType=media_type
+                Bucket=self._bucket,
+                Key=f"{_prefix(job)}source",
+                Body=cast("IO[bytes]", Outgoing(_PART, stream)),
+                ContentType=media_type,
             )
 
-    def get_source(self, job: Job, path: Path) -> None:
+    def get_source(self, job: Job, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Bring the submitted bytes to ``path`` and check that they are the very ones.
 
         Raises:
@@ -78,35 +85,48 @@ class DocumentStore:
         digest = hashlib.sha256()
         with unavailable_on_error(_PART):
             try:
-                body = self._client.get_object(Bucket=self._bucket, Key=f"{_prefix(job.id)}source")["Body"]
+                found = self._client.get_object(Bucket=self._bucket, Key=f"{_prefix(job.id)}source")
             except ClientError as error:
                 if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                     raise SourceMissing("the submitted file is not in the bucket") from error
                 raise
             with path.open("wb") as file:
-                for block in body.iter_chunks(_BLOCK):
+                for block in _blocks(found, still_wanted):
                     digest.update(block)
                     file.write(block)
         if digest.hexdigest() != job.document.sha256:
             raise SourceMissing("the file in the bucket is not the one that was submitted")
 
-    def put_result(self, job: JobId, *, attempt: int, revision: int, output: str, path: Path) -> None:
+    def put_result(
+        self,
+        job: JobId,
+        *,
+        attempt: int,
+        revision: int,
+        output: str,
+        path: Path,
+        still_wanted: Callable[[], None] = nobody_minds,
+    ) -> None:
         """Store one result file under this attempt's own key."""
         name, media_type = FILES[output]
         with unavailable_on_error(_PART), path.open("rb") as stream:
             self._client.put_object(
                 Bucket=self._bucket,
                 Key=f"{_prefix(job)}{attempt}/{revision}/{name}",
-                Body=stream,
+                Body=cast("IO[bytes]", Outgoing(_PART, stream, still_wanted)),
                 ContentType=media_type,
             )
 
     def result_lines(self, job: Job) -> Iterator[bytes]:
         """The lines of a DONE job's json as they arrive; it has one page a line."""
+        pending = b""
         with unavailable_on_error(_PART):
-            body = self._client.get_object(Bucket=self._bucket, Key=_result_key(job, "json"))["Body"]
-            with body:
-                yield from body.iter_lines(_BLOCK)
+            found = self._client.get_object(Bucket=self._bucket, Key=_result_key(job, "json"))
+            for block in _blocks(found):
+                *lines, pending = (pending + block).split(b"\n")
+                yield from lines
+        if pending:
+            yield pending
 
     def presign_result(self, job: Job, output: str, *, seconds: int) -> str:
         """A URL by which anyone can download one result file for so long. Made per request, never stored."""
@@ -164,6 +184,17 @@ def attachment(filename: str, suffix: str) -> str:
     stem = Path(filename.replace("\\", "/")).stem or "document"
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", stem)[:100]
     return f"attachment; filename=\"{plain}{suffix}\"; filename*=UTF-8''{quote(stem[:100] + suffix, safe='')}"
+
+
+def _blocks(found: GetObjectOutputTypeDef, still_wanted: Callable[[], None] = nobody_minds) -> Iterator[bytes]:
+    """An object's bytes as they arrive: all of them, or Unavailable."""
+    size, received = found["ContentLength"], 0
+    with found["Body"] as raw:
+        for block in Transfer(_PART, size, still_wanted).blocks(cast("RawBody", raw)):
+            received += len(block)
+            yield block
+    if received != size:
+        raise Unavailable(_PART, "the connection was cut")
 
 
 def _prefix(job: JobId) -> str:

@@ -13,6 +13,7 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 ├── AttemptsExhausted(job)         the attempt budget is used up
 ├── DocumentRejected(code, page)   permanent: ends the job FAILED with this code
 └── Unavailable                    S3, DynamoDB or SQS away or throttling after botocore's own retries
+    └── NewerSchema                the item was written by a later version; a newer process will read it
 
 The codes of a document (``DocumentRejected``) and of a request are closed lists: ``DOCUMENT_CODES`` and
 ``REQUEST_CODES``. HTTP status codes are known to ``hybrid_ocr_api.errors`` only.
@@ -175,3 +176,10 @@ class Unavailable(HybridOcrError):
     def __init__(self, part: str, reason: str) -> None:
         super().__init__(f"{part} is unavailable: {reason}")
         self.part = part
+
+
+class NewerSchema(Unavailable):
+    """A job's item was written by a later version of this project: left alone until that version reads it."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__("the job", f"it has schema {found}, and this version knows {known}")

@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from hybrid_ocr_core.errors import NewerSchema
 from hybrid_ocr_core.job import (
     Confidence,
     Document,
@@ -22,6 +23,8 @@ from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
 #: A deserialised item: attribute name -> str, Decimal, dict, list. The border to typed code.
 Item = dict[str, Any]
 
+#: Raised by a change after which an older version must not touch a job. An item without ``v`` has 1.
+SCHEMA = 1
 OPEN_SHARD = "OPEN"
 _META = "META"
 
@@ -51,6 +54,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
         **key_of(job.id),
+        "v": SCHEMA,
         "tenant": job.tenant,
         "job_id": job.job_id,
         "status": job.status.value,
@@ -76,7 +80,14 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
 
 
 def to_job(item: Item) -> Job:
-    """Read an item back; Decimals become ints and floats here and nowhere else."""
+    """Read an item back; Decimals become ints and floats here and nowhere else.
+
+    Raises:
+        NewerSchema: a later version wrote it.
+    """
+    schema = int(item.get("v", 1))
+    if schema > SCHEMA:
+        raise NewerSchema(schema, SCHEMA)
     options = item["options"]
     lease = item.get("lease_expires_at")
     progress = item.get("progress")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 _PART = "SQS"
 _VERSION = 1
+_TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_NOT_SENDABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 LONG_POLL_SECONDS = 20
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
@@ -45,6 +50,10 @@ _STALE_HANDLE = {
 
 class MalformedMessage(ValueError):
     """The body is not one that this version understands."""
+
+
+class NewerMessage(MalformedMessage):
+    """The body is of a later version: in a rolling deployment a newer worker will read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,31 +74,44 @@ class ReceivedMessage:
         """Which job to look at.
 
         Raises:
-            MalformedMessage: not our JSON, or of another version.
+            NewerMessage: our JSON, of a later version.
+            MalformedMessage: anything else.
         """
         return parse_body(self.body)
 
 
 def parse_body(body: str) -> JobId:
-    """Which job a message is about.
+    """Which job a message is about. Only what can name a job goes on to the table, which refuses some strings.
 
     Raises:
-        MalformedMessage: not our JSON, or of another version.
+        NewerMessage: our JSON, of a later version.
+        MalformedMessage: anything else.
     """
     try:
         fields = json.loads(body)
-        if fields["v"] != _VERSION:
-            raise MalformedMessage(f"version {fields['v']!r} is not {_VERSION}")
-        return JobId(tenant=str(fields["tenant"]), job_id=str(fields["job_id"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise MalformedMessage(str(error)) from error
+        version = fields["v"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedMessage(f"no JSON with a version: {type(error).__name__}") from error
+    if type(version) is not int or version < _VERSION:
+        raise MalformedMessage("the version is none of ours")
+    if version > _VERSION:
+        raise NewerMessage(f"version {version} is later than {_VERSION}")
+    tenant, job_id = fields.get("tenant"), fields.get("job_id")
+    if not (isinstance(tenant, str) and _TENANT.fullmatch(tenant)):
+        raise MalformedMessage("there is no tenant")
+    if not (isinstance(job_id, str) and _JOB_ID.fullmatch(job_id)):
+        raise MalformedMessage("there is no job_id")
+    return JobId(tenant=tenant, job_id=job_id)
 
 
 class JobQueue:
-    """One lane and its dead-letter queue."""
+    """One lane and its dead-letter queue. ``long_poll`` is the client that may wait for messages."""
 
-    def __init__(self, client: SQSClient, url: str, dead_letter_url: str) -> None:
+    def __init__(
+        self, client: SQSClient, url: str, dead_letter_url: str, *, long_poll: SQSClient | None = None
+    ) -> None:
         self._client = client
+        self._long_poll = long_poll or client
         self._url = url
         self._dead_letter_url = dead_letter_url
 
@@ -102,7 +124,7 @@ class JobQueue:
     def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> ReceivedMessage | None:
         """Wait for one message; None when none came. Raises Unavailable."""
         with unavailable_on_error(_PART):
-            response = self._client.receive_message(
+            response = self._long_poll.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=wait_seconds,
@@ -142,9 +164,9 @@ class JobQueue:
         with unavailable_on_error(_PART):
             self._client.send_message(
                 QueueUrl=self._dead_letter_url,
-                MessageBody=message.body or "{}",
+                MessageBody=_sendable(message.body) or "{}",
                 MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+                    name: {"DataType": "String", "StringValue": _sendable(value)} for name, value in attributes.items()
                 },
             )
 
@@ -152,6 +174,11 @@ class JobQueue:
         """Raises Unavailable unless the queue answers."""
         with unavailable_on_error(_PART):
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+
+def _sendable(text: str) -> str:
+    """SQS refuses some characters; a copy that cannot be sent would keep its message for ever."""
+    return _NOT_SENDABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class stale_handle_is_fine:  # noqa: N801 - reads as a phrase in a with statement

@@ -26,7 +26,7 @@ Three rules hold for each of them:
 The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that someone may have to look after: not yet
 terminal, or erased with objects left. Reads from it are hints; each action is a conditional write on the item.
 
-IAM: dynamodb:PutItem, GetItem, UpdateItem on the table, Query on its index ``open``, DescribeTable for readiness.
+IAM: dynamodb:PutItem, GetItem, UpdateItem on the table, Query on its index ``open``.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 _PART = "DynamoDB"
 _OPEN_INDEX = "open"
+#: Not a job: the item by which the sweepers of a fleet take turns.
+_TURN = {"pk": "SWEEP", "sk": "TURN"}
 
 _RESEND_CAP = dt.timedelta(hours=1)
 #: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
@@ -150,13 +152,14 @@ class JobStore:
             JobFinished: terminal already.
             LeaseHeld: another worker is on it.
             AttemptsExhausted: free, but the budget is used up.
+            NewerSchema: a later version wrote it; nothing was changed.
         """
         now = self._clock()
         owner = uuid.uuid4().hex  # fresh per call: an item that shows it can only be this call's own write
         expires_at = now + self._lease
         written, item = self._update(
             job,
-            condition=CONDITIONS["claim"],
+            condition=f"{CONDITIONS['claim']} AND (attribute_not_exists(v) OR v <= :schema)",
             update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
             " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
             values={
@@ -167,6 +170,7 @@ class JobStore:
                 ":expires": milliseconds(expires_at),
                 ":sweep_at": milliseconds(expires_at + self._lease),
                 ":budget": self._attempt_budget,
+                ":schema": job_item.SCHEMA,
                 ":zero": 0,
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
@@ -407,10 +411,29 @@ class JobStore:
             update="REMOVE open_shard, sweep_at",
         )
 
+    def take_turn(self, spacing: dt.timedelta) -> bool:
+        """Take the right to send a batch of messages again; the whole fleet gets one each ``spacing``.
+
+        A turn that lies further ahead than that is of a clock that is wrong, and is not respected: such a machine may
+        cost the fleet its cap, but never its sweeps.
+        """
+        now = self._clock()
+        written, _ = self._update_item(
+            _TURN,
+            condition="attribute_not_exists(next_turn) OR next_turn <= :now OR next_turn > :wrong",
+            update="SET next_turn = :next",
+            values={
+                ":now": milliseconds(now),
+                ":next": milliseconds(now + spacing),
+                ":wrong": milliseconds(now + 2 * spacing),
+            },
+        )
+        return written
+
     def ping(self) -> None:
-        """Raises Unavailable unless the table answers."""
+        """Raises Unavailable unless the table answers. It reads, for DescribeTable is served by another part of AWS."""
         with unavailable_on_error(_PART):
-            self._client.describe_table(TableName=self._table)
+            self._client.get_item(TableName=self._table, Key=_serialise(_TURN))
 
     def _why_not_claimed(self, item: Item, now: dt.datetime) -> Exception:
         if not item:
@@ -451,7 +474,12 @@ class JobStore:
         update: str,
         values: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item]:
-        """One conditional write: (True, the item as it is now), or (False, the item that refused it)."""
+        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it)."""
+        return self._update_item(key_of(job), condition=condition, update=update, values=values)
+
+    def _update_item(
+        self, key: Item, *, condition: str, update: str, values: Mapping[str, Any] | None
+    ) -> tuple[bool, Item]:
         aliases = {alias: alias[1:] for alias in _RESERVED if alias in condition + update}
         arguments: dict[str, Any] = {}
         if aliases:
@@ -462,7 +490,7 @@ class JobStore:
             try:
                 response = self._client.update_item(
                     TableName=self._table,
-                    Key=_key(job),
+                    Key=_serialise(key),
                     ConditionExpression=condition,
                     UpdateExpression=update,
                     ReturnValues="ALL_NEW",

@@ -1,4 +1,8 @@
-"""The loop: long poll, process, until asked to stop."""
+"""The loop: long poll, process, until asked to stop.
+
+While a part of AWS is away nothing is received: each delivery of a message counts towards its ``maxReceiveCount``, and
+a healthy job's message must not end among the dead letters because of an outage.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,8 @@ class Consumer:
         failures = 0
         while not self._shutdown.requested.is_set():
             try:
+                if failures:
+                    self._recover()
                 self._take_one()
                 failures = 0
             except StopWaiting:
@@ -37,8 +43,13 @@ class Consumer:
                 failures += 1
                 _log.warning("Waiting for AWS: %s.", error, extra={"action": "unavailable"})
                 window = min(_LONGEST_PAUSE_SECONDS, 2.0**failures)
-                # Full jitter, so that a fleet does not come back all at once after an outage.
+                # Full jitter, so that a fleet does not come back all at once after an outage: the last of it within
+                # the longest pause. The floor keeps one worker from asking in a tight loop.
                 self._shutdown.requested.wait(random.uniform(0.5, window))  # noqa: S311 - not cryptography
+
+    def _recover(self) -> None:
+        with self._shutdown:
+            self._processor.recover()
 
     def _take_one(self) -> None:
         # A signal breaks this wait off. A message that SQS hands out in that very moment stays hidden for its

@@ -1,6 +1,9 @@
 """Keeps a claim alive while its document is read: renews the lease, then hides the message for as long.
 
 In this order: were the message hidden but the lease lapsed, the job would be free and nobody told to take it.
+
+Nothing is kept alive for ever: at the job's deadline the heartbeat ends too, so that even a worker that hangs where it
+asks nobody loses its job to another.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from hybrid_ocr_core.errors import LeaseLost, Unavailable
+from hybrid_ocr_core.errors import DocumentRejected, HybridOcrError, LeaseLost, Unavailable
 from hybrid_ocr_core.job import Document, Lease, Progress
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
@@ -21,6 +24,10 @@ _log = logging.getLogger(__name__)
 
 #: Progress is written at most this often; the page in hand takes longer anyway.
 _PROGRESS_SECONDS = 1.0
+
+
+class HeartbeatDied(HybridOcrError):
+    """The thread ended by a defect of ours: without it this worker must not go on."""
 
 
 class Heartbeat:
@@ -35,6 +42,7 @@ class Heartbeat:
         *,
         lease_seconds: int,
         beat_seconds: float,
+        job_seconds: float,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -44,8 +52,9 @@ class Heartbeat:
         self._beat_seconds = beat_seconds
         self._ended = threading.Event()
         self._is_lost = False
-        self._renewed_at = time.monotonic()
-        self._told_at = time.monotonic()
+        self._job_seconds = job_seconds
+        self._renewed_at = self._told_at = time.monotonic()
+        self._ends_at = self._renewed_at + job_seconds
         # The thread logs with the job's own fields.
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="heartbeat", daemon=True)
@@ -61,15 +70,26 @@ class Heartbeat:
         self._thread.join()
 
     def check(self) -> None:
-        """Raises LeaseLost when the job is someone else's, or may be: no renewal for nearly a lease.
+        """May the worker go on? Asked while it works.
 
-        The second is on this machine's monotonic clock, so a worker that was paused stops itself, whatever the wall
+        All times are on this machine's monotonic clock, so a worker that was paused stops itself, whatever the wall
         clocks say.
+
+        Raises:
+            LeaseLost: the job is someone else's.
+            DocumentRejected: the attempt took longer than any document may.
+            HeartbeatDied: nobody renews the lease any more, by a defect.
+            Unavailable: no renewal for nearly a lease: the job may be someone else's soon.
         """
         if self._is_lost:
             raise LeaseLost("the heartbeat was fenced off")
-        if time.monotonic() - self._renewed_at > self._lease_seconds * 0.9:
-            raise LeaseLost("the lease could not be renewed in time")
+        now = time.monotonic()
+        if now > self._ends_at:
+            raise DocumentRejected("page_timeout", f"the document was not read within {self._job_seconds:g} s")
+        if not self._thread.is_alive():
+            raise HeartbeatDied("the heartbeat died")
+        if now - self._renewed_at > self._lease_seconds * 0.9:
+            raise Unavailable("DynamoDB", "the lease could not be renewed in time")
 
     def tell(self, progress: Progress, document: Document) -> None:
         """Show progress; seldom enough that it costs little. Raises LeaseLost."""
@@ -88,6 +108,8 @@ class Heartbeat:
         wait = self._beat_seconds
         while not self._ended.wait(wait):
             started = time.monotonic()
+            if started > self._ends_at:
+                return
             try:
                 self._store.renew(self._lease)
                 self._renewed_at = started
@@ -100,6 +122,6 @@ class Heartbeat:
                 wait = self._beat_seconds / 4
                 _log.warning("A heartbeat failed: %s.", error, extra={"action": "heartbeat_failed"})
             except Exception:  # noqa: BLE001 - the border of a thread
-                # The border of this thread: without a heartbeat the worker stops itself before the lease ends.
+                # The border of this thread: without a heartbeat the worker stops itself, at its next check.
                 _log.exception("The heartbeat died.", extra={"action": "heartbeat_died"})
                 return

@@ -178,7 +178,7 @@ def _connect(settings: WorkerSettings) -> _Parts:
     letters_url = settings.aws.dead_letter_queue_url
     return _Parts(
         store=store,
-        queue=JobQueue(clients.sqs, settings.aws.queue_url, letters_url),
+        queue=JobQueue(clients.sqs, settings.aws.queue_url, letters_url, long_poll=clients.sqs_long_poll),
         documents=DocumentStore(clients.s3, settings.aws.bucket),
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )

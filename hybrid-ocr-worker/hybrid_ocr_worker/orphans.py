@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from hybrid_ocr_core.document_store import DocumentStore, StoredObject
-from hybrid_ocr_core.errors import JobNotFound
+from hybrid_ocr_core.errors import JobNotFound, NewerSchema
 from hybrid_ocr_core.job import Clock, Job, utc_now
 from hybrid_ocr_core.job_store import JobStore
 
@@ -35,6 +35,8 @@ def remove_orphans(
             job = store.get(job_id)
         except JobNotFound:
             job = None
+        except NewerSchema:
+            continue  # for an orphan run of that version
         for orphan in _orphans(job, objects):
             if clock() - orphan.stored_at >= least_age:
                 documents.delete(orphan)

@@ -10,13 +10,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import random
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hybrid_ocr_core.document_store import DocumentStore, SourceMissing
 from hybrid_ocr_core.errors import (
@@ -28,10 +30,11 @@ from hybrid_ocr_core.errors import (
     JobNotFound,
     LeaseHeld,
     LeaseLost,
+    NewerSchema,
     Unavailable,
 )
 from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lease, Result, utc_now
-from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, ReceivedMessage
+from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.heartbeat import Heartbeat
@@ -45,7 +48,18 @@ _log = logging.getLogger(__name__)
 #: The API writes the item before it sends, so an unknown job is an oddity; but a restored table may be behind.
 _UNKNOWN_JOB_KEPT_SECONDS = 15 * 60
 _UNKNOWN_JOB_RETRY_SECONDS = 60
+#: What a later version wrote waits for a worker of that version; by then a rolling deployment has brought one.
+_NEWER_RETRY_SECONDS = 5 * 60
 _LONGEST_BACKOFF_SECONDS = 15 * 60
+
+
+class Owed(NamedTuple):
+    """A claim to be given back."""
+
+    lease: Lease
+    reason: str
+    spend_budget: bool
+    retry_in: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +75,22 @@ class Processor:
     shutdown: Shutdown
     scratch: Path
     clock: Clock = utc_now
+    #: Claims that an outage kept from being given back.
+    owed: list[Owed] = field(default_factory=list)
 
     def process(self, message: ReceivedMessage) -> None:
         """Do what the message's job needs.
 
         Raises:
-            Unavailable: DynamoDB or SQS is away; the message comes back by itself.
+            Unavailable: a part of AWS is away. The job was given back, or will be by ``recover``, or the message comes
+                back by itself; until ``recover`` succeeds no other message must be taken.
         """
         try:
             job_id = message.job()
+        except NewerMessage as error:
+            _log.info("Left to a newer worker: %s.", error, extra={"action": "message_newer"})
+            self.queue.hide(message, _jittered(_NEWER_RETRY_SECONDS))
+            return
         except MalformedMessage as error:
             _log.error("A message cannot be read and goes to the dead letters.", extra={"action": "message_malformed"})
             self.queue.send_to_dead_letters(message, job=None, reason=f"malformed: {error}")
@@ -77,7 +98,28 @@ class Processor:
             self.queue.delete(message)
             return
         with log_context(job_id=job_id.job_id):
-            self._look_at(job_id, message)
+            try:
+                self._look_at(job_id, message)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - the border of a message
+                # A defect outside of an attempt, or an item that nobody can read. The message comes back, in the end
+                # among the dead letters; the worker lives.
+                _log.exception("A message could not be handled.", extra={"action": "message_failed"})
+
+    def recover(self) -> None:
+        """After ``Unavailable``: do table and bucket answer again? Then give back what is owed.
+
+        Raises:
+            Unavailable: not yet.
+        """
+        self.store.ping()
+        self.documents.ping()
+        while self.owed:
+            debt = self.owed[-1]
+            with log_context(job_id=debt.lease.job.job_id, attempt=debt.lease.attempt):
+                self._release(debt)
+            self.owed.pop()
 
     def _look_at(self, job_id: JobId, message: ReceivedMessage) -> None:
         try:
@@ -89,6 +131,9 @@ class Processor:
             # Hidden for the rest of the other's lease: bouncing would run up the receive count of a healthy job.
             remaining = (held.until - self.clock()).total_seconds()
             self.queue.hide(message, max(1.0, remaining) + random.uniform(1, 3))  # noqa: S311 - not cryptography
+        except NewerSchema as newer:
+            _log.info("Left to a newer worker: %s.", newer, extra={"action": "job_newer"})
+            self.queue.hide(message, _jittered(_NEWER_RETRY_SECONDS))
         except AttemptsExhausted as exhausted:
             self._give_up(exhausted.job, message)
         except JobNotFound:
@@ -113,6 +158,7 @@ class Processor:
             lease,
             lease_seconds=self.settings.lease_seconds,
             beat_seconds=self.settings.heartbeat_seconds,
+            job_seconds=self.settings.job_seconds,
         )
         with heartbeat:
             try:
@@ -126,9 +172,8 @@ class Processor:
                 self._give_back(lease, message, reason="the worker was stopped", spend_budget=False, delay=0)
                 return
             except Unavailable as error:
-                delay = _backoff(message)
-                self._give_back(lease, message, reason=str(error), spend_budget=False, delay=delay)
-                return
+                self._give_back(lease, message, reason=str(error), spend_budget=False, delay=_backoff(message))
+                raise  # other jobs would fare no better
             except Exception as error:  # noqa: BLE001 - the border of a message
                 # The border of a message. A defect of ours may be one of this document: it costs the budget.
                 _log.exception("An attempt failed.", extra={"action": "attempt_failed"})
@@ -161,11 +206,14 @@ class Processor:
             _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
 
     def _complete(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
-        self.documents.get_source(job, directory / "source")
+        still_wanted = self.sandbox.still_wanted
+        self.documents.get_source(job, directory / "source", still_wanted)
         found = self.recogniser.recognise(job, directory, heartbeat.tell)
         for output, path in found.files.items():
-            heartbeat.check()
-            self.documents.put_result(job.id, attempt=lease.attempt, revision=0, output=output, path=path)
+            # Asked at every block: what is sent after the job was erased must end before its prefix is purged for good.
+            self.documents.put_result(
+                job.id, attempt=lease.attempt, revision=0, output=output, path=path, still_wanted=heartbeat.check
+            )
         # A crash here leaves files of an attempt that no item points to. They stay in the job's prefix, unseen, and
         # go with it.
         result = Result(
@@ -183,17 +231,27 @@ class Processor:
         self, lease: Lease, message: ReceivedMessage, *, reason: str, spend_budget: bool, delay: float
     ) -> None:
         """PROCESSING -> QUEUED, and the message shown again after the delay."""
+        debt = Owed(lease, reason, spend_budget, dt.timedelta(seconds=delay))
         try:
-            self.store.release(lease, reason=reason, spend_budget=spend_budget, retry_in=dt.timedelta(seconds=delay))
-            # A crash here leaves a QUEUED job whose message is still hidden: it shows when its visibility lapses.
-            self.queue.hide(message, delay)
+            is_free = self._release(debt)
+        except Unavailable as error:
+            # The lease ends by itself and the message shows again; but then this attempt would count as the document's.
+            self.owed.append(debt)
+            _log.warning("Could not give the job back yet: %s.", error, extra={"action": "release_failed"})
+            return
+        if is_free:
+            # A crash here, or SQS away, leaves a QUEUED job whose message is hidden: it shows when that time is over.
+            with contextlib.suppress(Unavailable):
+                self.queue.hide(message, delay)
+
+    def _release(self, debt: Owed) -> bool:
+        try:
+            self.store.release(debt.lease, reason=debt.reason, spend_budget=debt.spend_budget, retry_in=debt.retry_in)
         except LeaseLost:
             _log.info("The job was taken over meanwhile.", extra={"action": "lease_lost"})
-        except Unavailable as error:
-            # The lease ends by itself, and the message shows again.
-            _log.warning("Could not give the job back: %s.", error, extra={"action": "release_failed"})
-        else:
-            _log.info("Gave the job back: %s.", reason, extra={"action": "job_released"})
+            return False
+        _log.info("Gave the job back: %s.", debt.reason, extra={"action": "job_released"})
+        return True
 
     def _give_up(self, job: Job, message: ReceivedMessage) -> None:
         try:
@@ -211,3 +269,7 @@ def _backoff(message: ReceivedMessage) -> float:
     """Full jitter over a window that doubles with each receive; seconds."""
     window = min(_LONGEST_BACKOFF_SECONDS, 5.0 * 2 ** min(message.receive_count, 16))
     return random.uniform(1.0, window)  # noqa: S311 - not cryptography
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - not cryptography

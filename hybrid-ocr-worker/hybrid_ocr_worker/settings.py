@@ -23,6 +23,7 @@ class WorkerSettings:
     lease_seconds: int
     heartbeat_seconds: int
     attempt_budget: int
+    job_seconds: int
     grace_seconds: int
     sweep_seconds: int
     max_pages: int
@@ -50,6 +51,8 @@ class WorkerSettings:
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
             heartbeat_seconds=reader.integer("OCR_HEARTBEAT_SECONDS", 20, least=1),
             attempt_budget=reader.integer("OCR_ATTEMPT_BUDGET", 5, least=1),
+            # SQS hides a message for 12 h in all, so a job must end well before.
+            job_seconds=reader.integer("OCR_JOB_SECONDS", 6 * 3600, least=1, most=10 * 3600),
             grace_seconds=reader.integer("OCR_GRACE_SECONDS", 25),
             sweep_seconds=reader.integer("OCR_SWEEP_SECONDS", 30, least=1),
             max_pages=reader.integer("OCR_MAX_PAGES", 3000, least=1),

@@ -1,11 +1,15 @@
 """Heals what a crash left: jobs whose message was never sent or got lost, objects of erased jobs.
 
 Safe in many places at once: what it reads is a hint, each action is one conditional write, and whoever wins it acts.
+
+An outage of minutes makes every job due at the same moment. So the sweepers of a fleet take turns, however many they
+are: a batch a turn, and a turn every few seconds. What is not sent then is found again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import random
 import threading
@@ -21,8 +25,9 @@ from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 
 _log = logging.getLogger(__name__)
 
-#: At most so many actions a sweep: recovery from an outage must not be another one.
-_MOST_PER_SWEEP = 100
+#: So many actions a turn, and a turn so often: 50 a second at most. Recovery from an outage must not be another one.
+MOST_PER_TURN = 100
+TURN = dt.timedelta(seconds=2)
 #: Strayed letters are rare and harm nobody; looking for them is a request each time.
 _LETTERS_EVERY_SWEEPS = 10
 
@@ -46,15 +51,20 @@ class Sweeper:
         self._sweeps = 0
 
     def sweep(self) -> int:
-        """Act on what is due; returns how many actions.
+        """Act on what is due, if it is this sweeper's turn; returns how many actions.
 
         Raises:
             Unavailable: the rest is for the next sweep.
         """
-        due = self._store.open_jobs(before=self._clock(), limit=_MOST_PER_SWEEP)
-        actions = sum(self._act(entry) for entry in due)
+        due = list(self._store.open_jobs(before=self._clock(), limit=MOST_PER_TURN))
+        actions = 0
+        if due:
+            # Before a job is put off to its next resend, lest each sweep of an outage puts one off for nothing.
+            self._queue.ping()
+            if self._store.take_turn(TURN):
+                actions = sum(self._act(entry) for entry in due)
         if self._office and self._sweeps % _LETTERS_EVERY_SWEEPS == 0:
-            actions += self._office.sort(_MOST_PER_SWEEP)
+            actions += self._office.sort(MOST_PER_TURN)
         self._sweeps += 1
         return actions
 
@@ -79,5 +89,8 @@ def sweep_forever(sweeper: Sweeper, *, every_seconds: float, stop: threading.Eve
     wait = random.uniform(0, every_seconds)  # noqa: S311 - not cryptography
     while not stop.wait(wait):
         wait = every_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
-        with contextlib.suppress(Unavailable):  # said by the consumer already
-            sweeper.sweep()
+        try:
+            with contextlib.suppress(Unavailable):  # said by the consumer already
+                sweeper.sweep()
+        except Exception:  # noqa: BLE001 - the border of a thread
+            _log.exception("A sweep failed.", extra={"action": "sweep_failed"})

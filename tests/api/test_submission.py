@@ -117,6 +117,7 @@ def test_a_refused_document_leaves_nothing(client: FlaskClient, clients: AwsClie
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
+@pytest.mark.failure(40)
 def test_with_the_bucket_away_nothing_is_accepted(client: FlaskClient, clients: AwsClients) -> None:
     with away(clients.s3):
         response = _post(client)
@@ -126,6 +127,7 @@ def test_with_the_bucket_away_nothing_is_accepted(client: FlaskClient, clients: 
     assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
 
 
+@pytest.mark.failure(41)
 def test_with_the_table_away_nothing_is_accepted(client: FlaskClient, clients: AwsClients, queue: JobQueue) -> None:
     with away(clients.dynamodb):
         response = _post(client)
@@ -134,6 +136,7 @@ def test_with_the_table_away_nothing_is_accepted(client: FlaskClient, clients: A
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
+@pytest.mark.failure(8, 42)
 def test_with_the_queue_away_the_job_is_accepted_all_the_same(
     client: FlaskClient, clients: AwsClients, store: JobStore
 ) -> None:

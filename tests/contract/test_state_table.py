@@ -37,10 +37,11 @@ def test_the_readme_shows_the_table_of_the_store() -> None:
 
 
 def test_every_transition_of_the_store_is_in_the_table() -> None:
-    reads = {"get", "open_jobs", "ping", "purged"}  # the last only takes a tombstone off the index
+    reads = {"get", "open_jobs", "ping"}
+    others = {"purged", "take_turn"}  # takes a tombstone off the index; is about no job
     methods = {name for name in vars(JobStore) if not name.startswith("_")}
 
-    assert {row.method for row in _TABLE} == methods - reads
+    assert {row.method for row in _TABLE} == methods - reads - others
 
 
 _NOW = dt.timedelta()

@@ -26,6 +26,7 @@ def test_the_submitted_bytes_come_back(documents: DocumentStore, tmp_path: Path)
     assert (tmp_path / "source").read_bytes() == b"content"
 
 
+@pytest.mark.failure(39)
 def test_bytes_that_were_swapped_after_submission_are_refused(documents: DocumentStore, tmp_path: Path) -> None:
     job = a_job(document=a_document(b"content"))
     documents.put_source(job.id, io.BytesIO(b"CONTENT"), "application/pdf")
@@ -39,6 +40,7 @@ def test_a_missing_source_is_told(documents: DocumentStore, tmp_path: Path) -> N
         documents.get_source(a_job(), tmp_path / "source")
 
 
+@pytest.mark.failure(15)
 def test_each_attempt_has_its_own_files_and_the_job_points_to_one(documents: DocumentStore, tmp_path: Path) -> None:
     job = a_job(status=JobStatus.DONE, result=a_result(attempt=2))
     for attempt, text in ((1, "stale"), (2, "right")):
@@ -79,6 +81,7 @@ def test_purging_removes_the_whole_prefix_and_nothing_else(documents: DocumentSt
     assert other.job_id in left["Key"]
 
 
+@pytest.mark.failure(40)
 def test_an_absent_bucket_is_unavailable(documents: DocumentStore, clients: AwsClients, tmp_path: Path) -> None:
     with away(clients.s3):
         for call in (

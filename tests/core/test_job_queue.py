@@ -40,6 +40,7 @@ def test_a_received_message_is_hidden_until_it_is_shown_again(queue: JobQueue) -
     assert _receive(queue).receive_count == 2
 
 
+@pytest.mark.failure(19)
 def test_a_deleted_message_does_not_come_back(queue: JobQueue) -> None:
     queue.send(_JOB)
     message = _receive(queue)
@@ -51,6 +52,7 @@ def test_a_deleted_message_does_not_come_back(queue: JobQueue) -> None:
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
+@pytest.mark.failure(31)
 @pytest.mark.parametrize("body", ["", "nonsense", "[]", "null", '{"v":2}', '{"v":1,"tenant":"t"}', '{"v":1}'])
 def test_a_body_that_is_not_ours_is_malformed(body: str) -> None:
     message = ReceivedMessage(body=body, receipt_handle="h", receive_count=1, sent_at=0)

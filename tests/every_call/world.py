@@ -20,7 +20,7 @@ from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Job, JobId, Triage
-from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.orphans import remove_orphans
@@ -97,9 +97,10 @@ class World:
         self.accepted, self.erased = [], []
 
     def items(self) -> list[dict[str, Any]]:
-        """The table as it is, past the API and its cost: raw DynamoDB JSON."""
+        """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
         rows = self._table().items.values()
-        return [item.to_json()["Attributes"] for row in rows for item in row.values()]
+        found = [item.to_json()["Attributes"] for row in rows for item in row.values()]
+        return [item for item in found if item["sk"]["S"] == "META"]
 
     def depth(self, url: str) -> int:
         """Messages in a queue, visible or not."""
@@ -129,6 +130,11 @@ class World:
                 return False
             self._processor().process(message)
         return True
+
+    def deliver(self, message: ReceivedMessage) -> None:
+        """A worker gets this very message."""
+        with self._process():
+            self._processor().process(message)
 
     def sweep(self) -> None:
         """A worker's timer fires."""

@@ -8,6 +8,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.make_documents import DOCUMENTS, GENERATED
 from tests.system.stack import Stack
 
@@ -29,6 +31,7 @@ def _owner_pid(stack: Stack, job_id: str) -> int:
     raise AssertionError(f"nobody works on {job_id}")
 
 
+@pytest.mark.failure(14, 35)
 def test_a_worker_killed_in_the_middle_of_a_job_costs_an_attempt_and_nothing_else(own_stack: Stack) -> None:
     job_id = own_stack.submit(_LONG)
     own_stack.wait_until(lambda: _is_running(own_stack, job_id), "the job to run")
@@ -43,6 +46,7 @@ def test_a_worker_killed_in_the_middle_of_a_job_costs_an_attempt_and_nothing_els
     own_stack.wait_until(lambda: not list((own_stack.data / "scratch").glob("**/job-*")), "the scratch to be clean")
 
 
+@pytest.mark.failure(33)
 def test_a_worker_that_is_stopped_gives_its_job_back_at_once(tmp_path: Path) -> None:
     with Stack(tmp_path / "data", OCR_GRACE_SECONDS="0") as stack:
         job_id = stack.submit(_LONG)
@@ -54,6 +58,7 @@ def test_a_worker_that_is_stopped_gives_its_job_back_at_once(tmp_path: Path) -> 
         assert (job["status"], job["attempt"]) == ("DONE", 2)
 
 
+@pytest.mark.failure(26)
 def test_a_paused_worker_cannot_overwrite_the_one_that_took_over(own_stack: Stack) -> None:
     job_id = own_stack.submit(_LONG)
     own_stack.wait_until(lambda: _is_running(own_stack, job_id), "the job to run")
@@ -72,6 +77,7 @@ def test_a_paused_worker_cannot_overwrite_the_one_that_took_over(own_stack: Stac
     assert (shown["attempt"], shown["updated_at"]) == (job["attempt"], job["updated_at"])
 
 
+@pytest.mark.failure(14, 35)
 def test_after_kill_9_of_everything_the_next_run_goes_on(own_stack: Stack) -> None:
     done = own_stack.finish(own_stack.submit(GENERATED["scan.pdf"]()))
     running = own_stack.submit(_LONGER)
@@ -87,6 +93,7 @@ def test_after_kill_9_of_everything_the_next_run_goes_on(own_stack: Stack) -> No
     assert [own_stack.finish(job_id)["status"] for job_id in (running, *waiting)] == ["DONE"] * 4
 
 
+@pytest.mark.failure(21)
 def test_the_same_message_many_times_is_one_job(own_stack: Stack) -> None:
     job_id = own_stack.submit(GENERATED["scan.pdf"]())
     sqs = own_stack.aws("sqs")
@@ -106,6 +113,7 @@ def test_the_same_message_many_times_is_one_job(own_stack: Stack) -> None:
     assert len([key for key in keys if key.endswith("result.json")]) == 1
 
 
+@pytest.mark.failure(49)
 def test_a_job_that_is_erased_while_it_runs_stops_and_leaves_nothing(own_stack: Stack) -> None:
     job_id = own_stack.submit(_LONG)
     own_stack.wait_until(lambda: _is_running(own_stack, job_id), "the job to run")

@@ -1,20 +1,27 @@
-"""A worker with everything real: store, queue and documents on moto, and a warm sandbox with Tesseract."""
+"""A worker with everything real (AWS is moto, and there is a warm sandbox with Tesseract), and one without the OCR."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job import Job, JobId, Triage
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.processing import Processor
-from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
+from hybrid_ocr_worker.recognition import EngineInfo, Recognised, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
+from tests.builders import FakeClock, a_document, a_job
+
+CONTENT = b"%PDF-1.7 stub"
 
 
 @pytest.fixture
@@ -35,3 +42,69 @@ def real_processor(store: JobStore, queue: JobQueue, documents: DocumentStore, t
             shutdown=Shutdown(grace_seconds=0),
             scratch=tmp_path,
         )
+
+
+class FakeRecogniser:
+    """Does what it is told instead of reading; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.act: Callable[[], None] = lambda: None
+
+    def recognise(self, job: Job, directory: Path, _tell: object) -> Recognised:
+        self.calls += 1
+        self.act()
+        (directory / "result.json").write_bytes((directory / "source").read_bytes())
+        return Recognised(
+            files={"json": directory / "result.json"},
+            document=a_document(CONTENT, pages=1),
+            pages=1,
+            confidence=None,
+            triage=Triage.APPROVED,
+            warnings=(),
+        )
+
+
+@pytest.fixture
+def recogniser() -> FakeRecogniser:
+    return FakeRecogniser()
+
+
+@pytest.fixture
+def processor(
+    aws_settings: AwsSettings,
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    clock: FakeClock,
+    recogniser: FakeRecogniser,
+    tmp_path: Path,
+) -> Processor:
+    environment = {
+        "AWS_REGION": aws_settings.region,
+        "OCR_S3_BUCKET": aws_settings.bucket,
+        "OCR_DDB_TABLE": aws_settings.table,
+        "OCR_SQS_URL": aws_settings.queue_url,
+        "OCR_SQS_DLQ_URL": aws_settings.dead_letter_queue_url,
+    }
+    return Processor(
+        settings=WorkerSettings.from_env(environment),
+        store=store,
+        queue=queue,
+        documents=documents,
+        recogniser=cast("Recogniser", recogniser),
+        sandbox=WarmSandbox(directory=tmp_path, memory_bytes=1 << 31, pages=200),
+        shutdown=Shutdown(grace_seconds=0),
+        scratch=tmp_path,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def job(store: JobStore, queue: JobQueue, documents: DocumentStore) -> JobId:
+    """Submitted: in bucket, table and queue."""
+    job = a_job(document=a_document(CONTENT))
+    documents.put_source(job.id, io.BytesIO(CONTENT), "application/pdf")
+    store.create(job)
+    queue.send(job.id)
+    return job.id

@@ -88,6 +88,7 @@ def test_a_lost_response_to_a_redrive_still_sends(
     assert outcome == "sent again"
 
 
+@pytest.mark.failure(32)
 def test_a_letter_of_a_job_that_lives_or_is_done_or_erased_is_removed(
     office: DeadLetterOffice, store: JobStore, queue: JobQueue
 ) -> None:

@@ -6,6 +6,8 @@ import datetime as dt
 import io
 from pathlib import Path
 
+import pytest
+
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import utc_now
@@ -22,6 +24,7 @@ def _keys(clients: AwsClients) -> set[str]:
     return {item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])}
 
 
+@pytest.mark.failure(2, 15)
 def test_uploads_without_a_job_and_files_of_lost_attempts_go(
     store: JobStore, documents: DocumentStore, clients: AwsClients, tmp_path: Path
 ) -> None:
