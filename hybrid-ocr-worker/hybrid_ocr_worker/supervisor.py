@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
-#: A process that was killed did not fail by itself: it is wanted back soon, however often that happens.
-_LONGEST_PAUSE_AFTER_SIGNAL_SECONDS = 1.0
+#: A process that was killed, or ended in peace, did not fail: it is wanted back soon, however often that happens.
+_LONGEST_PAUSE_WITHOUT_FAILURE_SECONDS = 1.0
 #: A process that lived this long was healthy: its next death starts the backoff anew.
 _HEALTHY_SECONDS = 30.0
 
@@ -58,7 +58,7 @@ class Supervisor:
         if now - child.started_at > _HEALTHY_SECONDS:
             child.pause = _FIRST_PAUSE_SECONDS
         _log.error("A process ended with %s and is started again.", code, extra={"action": "process_restarted"})
-        longest = _LONGEST_PAUSE_AFTER_SIGNAL_SECONDS if code < 0 else _LONGEST_PAUSE_SECONDS
+        longest = _LONGEST_PAUSE_WITHOUT_FAILURE_SECONDS if code <= 0 else _LONGEST_PAUSE_SECONDS
         child.process, child.start_at = None, now + min(longest, child.pause)
         child.pause = min(_LONGEST_PAUSE_SECONDS, child.pause * 2)
 

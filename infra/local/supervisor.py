@@ -22,8 +22,8 @@ TICK_SECONDS = 0.1
 _TETHER = Path(__file__).with_name("tether.py")
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 30.0
-#: A program that was killed did not fail by itself: it is wanted back soon, however often that happens.
-_LONGEST_DELAY_AFTER_SIGNAL_SECONDS = 1.0
+#: A program that was killed, or ended in peace, did not fail: it is wanted back soon, however often that happens.
+_LONGEST_DELAY_WITHOUT_FAILURE_SECONDS = 1.0
 #: Whoever ran for so long is no longer failing: the next restart is quick again.
 _STEADY_SECONDS = 60.0
 _LONGEST_LOG_BYTES = 20 << 20
@@ -83,7 +83,7 @@ class Program:
         self.failures = 1 if steady else self.failures + 1
         # The first time at once, for that is an accident; then 0.5 s, 1 s, 2 s, ...
         delay = 0.0 if self.failures == 1 else _FIRST_DELAY_SECONDS * 2 ** min(self.failures - 2, 16)
-        delay = min(delay, _LONGEST_DELAY_AFTER_SIGNAL_SECONDS if code < 0 else _LONGEST_DELAY_SECONDS)
+        delay = min(delay, _LONGEST_DELAY_WITHOUT_FAILURE_SECONDS if code <= 0 else _LONGEST_DELAY_SECONDS)
         self._next_start = time.monotonic() + delay
         return code, delay
 

@@ -31,6 +31,8 @@ from tests.system.stack import Stack
 LEASE_SECONDS = 4
 _PATIENCE_SECONDS = 1500
 _MOST_OPEN = 10
+#: A worker is asked to stop so often, where that is what the armed points wait for.
+_DEPLOYMENT_SECONDS = 4.0
 _BUDGET = 5
 #: The long document on a busy machine.
 _OWN_WORK_SECONDS = 30
@@ -127,10 +129,12 @@ def _run(stack: Stack, kill_points: KillPoints, points: Iterable[tuple[str, str]
 
     with ThreadPoolExecutor(8) as pool:
         deadline = time.monotonic() + _PATIENCE_SECONDS
+        next_deployment = 0.0
         while (armed := kill_points.armed()) and time.monotonic() < deadline:
             if len(outcome.open_jobs(stack)) < _MOST_OPEN:
                 list(pool.map(attempt, _needs(armed, clients)))
-            if any("release" in point for point in armed):
+            if any("release" in point for point in armed) and time.monotonic() > next_deployment:
+                next_deployment = time.monotonic() + _DEPLOYMENT_SECONDS
                 with contextlib.suppress(ProcessLookupError, IndexError):
                     os.kill(rng.choice(stack.workers()), signal.SIGTERM)  # a deployment
             if any(point.startswith("operator") for point in armed):
