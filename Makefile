@@ -2,10 +2,12 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo worker logs test test-long check format pins clean
+.PHONY: help setup run demo worker logs test test-long test-container torture check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
+#: For programs of the tests that are no tests; pytest knows it by itself.
+WITH_PACKAGES := PYTHONPATH=hybrid-ocr-core:hybrid-ocr-api:hybrid-ocr-worker
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +33,12 @@ test: setup ## the tests of every push; ARGS='-k queue' picks some
 
 test-long: setup ## the exhaustive ones
 	$(PYTHON) -m pytest -m long $(ARGS)
+
+test-container: setup ## sandbox and hostile files in the worker's own container; needs Docker
+	@$(WITH_PACKAGES) $(PYTHON) -m tests.container
+
+torture: setup ## every hostile file (and OCR_CORPUS_DIR's) through the whole stack, workers killed; ARGS='--seed 2'
+	@$(WITH_PACKAGES) $(PYTHON) -m tests.torture $(ARGS)
 
 check: setup ## formatting, lint and types
 	$(PYTHON) -m ruff format --check .

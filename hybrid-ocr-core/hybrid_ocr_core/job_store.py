@@ -242,7 +242,8 @@ class JobStore:
                 ":failure": job_item.from_failure(failure),
                 ":stamp": job_item.stamp(self._clock()),
             },
-            shows=lambda item: item.get("status") == JobStatus.FAILED,
+            # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
+            shows=lambda item: item.get("failure", {}).get("code") == failure.code,
         )
 
     def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:

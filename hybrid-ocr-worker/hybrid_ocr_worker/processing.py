@@ -40,6 +40,7 @@ from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.recognition import Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
 
@@ -124,8 +125,14 @@ class Processor:
     def _look_at(self, job_id: JobId, message: ReceivedMessage) -> None:
         try:
             job, lease = self.store.claim(job_id)
-        except (JobFinished, JobErased):
+        except JobFinished as finished:
             # A redelivery, or a crash between terminal write and delete: nothing is left to do.
+            failure = finished.job.failure
+            if failure is not None and failure.code == "out_of_attempts":
+                # But whoever gave it up may have died before the letter; one too many is harmless.
+                self.queue.send_to_dead_letters(message, job=job_id, reason=failure.message)
+            self.queue.delete(message)
+        except JobErased:
             self.queue.delete(message)
         except LeaseHeld as held:
             # Hidden for the rest of the other's lease: bouncing would run up the receive count of a healthy job.
@@ -194,7 +201,7 @@ class Processor:
 
         self.sandbox.still_wanted = still_wanted
         try:
-            with tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch) as directory:
+            with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch) as directory:
                 self._complete(job, lease, heartbeat, Path(directory))
         except DocumentRejected as error:
             code = error.document_code
@@ -258,8 +265,8 @@ class Processor:
             failure = self.store.exhaust(job)
         except LeaseLost:
             return  # claimed or redriven at this very moment; the message comes back
-        # A crash here leaves a FAILED job without its dead letter; the redelivered message is then deleted, and the
-        # job list still shows it. After the copy, a crash leaves a harmless second copy.
+        # A crash here leaves a FAILED job without its dead letter: the redelivered message becomes it. After the copy, a
+        # crash leaves a harmless second copy.
         self.queue.send_to_dead_letters(message, job=job.id, reason=failure.message)
         self.queue.delete(message)
         _log.error("Gave up on a job.", extra={"action": "job_failed", "code": failure.code})

@@ -18,6 +18,7 @@ from hybrid_ocr_worker.ocr import formats
 from hybrid_ocr_worker.ocr.page_file import read_pages
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Recogniser:
         self._sandbox = sandbox
         self._engine = engine
 
+    @full_disk_is_unavailable()
     def recognise(self, job: Job, directory: Path, tell: Callable[[Progress, Document], None]) -> Recognised:
         """Read ``directory/source``; the files of the result are left beside it.
 

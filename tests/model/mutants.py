@@ -103,6 +103,7 @@ _ORDER = {
     "hide before renew": "deliveries",
     "shared key": "crashes",
     "letter first": "older lives",
+    "no second letter": "redrives",
     "bounce": "a healthy job",
     "purge at once": "erasure",
 }

@@ -78,6 +78,8 @@ class Model:
         if self.has(f"no recognition: {write.transition}"):
             return False
         if self.has(f"lax recognition: {write.transition}"):
+            if write.transition == "fail":
+                return item.status == "FAILED"
             write = write._replace(attempt=item.attempt)
         return _recognises(item, write)
 
@@ -178,13 +180,14 @@ _EFFECTS: dict[str, Callable[[Item, Write], Item]] = {
     "purged": lambda item, _write: item._replace(exists=True, is_open=False),
 }
 
-_SHOWS = {"claim": "PROCESSING", "complete": "DONE", "fail": "FAILED", "release": "QUEUED"}
+_SHOWS = {"claim": "PROCESSING", "complete": "DONE", "release": "QUEUED"}
 
 
 def _recognises(item: Item, write: Write) -> bool:
     if write.transition in _SHOWS:
         return item.attempt == write.attempt and not item.is_erased and item.status == _SHOWS[write.transition]
     return {
+        "fail": item.attempt == write.attempt and item.failure == "document",
         "create": True,
         "renew": False,
         "exhaust": item.attempt == write.attempt and item.failure == "out_of_attempts",

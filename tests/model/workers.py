@@ -84,7 +84,10 @@ def _not_claimed(model: Model, state: State, index: int, worker: Worker) -> Step
     why = why_not_claimed(state.item)
     name = f"worker: finds it {why}"
     if why == "over":
-        return name, with_worker(state, index, worker._replace(at="done", attempt=0))
+        # Whoever gave it up may have died before the letter.
+        is_given_up = state.item.failure == "out_of_attempts" and not state.item.is_erased
+        writes = is_given_up and not model.has("no second letter") and not model.has("letter first")
+        return name, with_worker(state, index, worker._replace(at="letter" if writes else "done", attempt=0))
     if why == "spent":
         return name, with_worker(state, index, worker._replace(at="spent", attempt=state.item.attempt))
     if why == "busy":

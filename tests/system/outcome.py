@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +31,7 @@ class Watch:
         self._attempts: dict[str, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch")
+        self._seen_ending: dict[str, list[float]] = {}
         #: Broken promises, in words.
         self.broken: list[str] = []
         self.looks = 0
@@ -45,10 +47,22 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(self._every_seconds):
+        is_last = False
+        while not is_last:
+            is_last = self._ended.wait(self._every_seconds)
             for item in items(self._stack).values():
                 self._look_at(item)
             self.looks += 1
+
+    def seconds_to_end(self, kills: Iterable[tuple[str, float]]) -> list[float]:
+        """From each kill (job id, Unix time) to the next end of the job in hand; 0 where it had ended before."""
+        found = []
+        for job_id, at in kills:
+            ends = self._seen_ending.get(job_id, [])
+            later = [end - at for end in ends if end >= at]
+            if ends:
+                found.append(min(later) if later and min(ends) >= at else 0.0)
+        return sorted(found)
 
     def _look_at(self, item: Item) -> None:
         job_id, attempt = item["job_id"]["S"], int(item["attempt"]["N"])
@@ -56,6 +70,8 @@ class Watch:
             self.broken.append(f"{job_id}: the fencing token went backwards")
         self._attempts[job_id] = attempt
         was = self._ends.get(job_id)
+        if was is None and is_over(item):
+            self._seen_ending.setdefault(job_id, []).append(time.time())
         if "erased_at" in item:
             self._ends[job_id] = ("erased",)
         elif item["status"]["S"] in _TERMINAL:
@@ -99,17 +115,6 @@ def open_jobs(stack: Stack) -> list[str]:
 def settle(stack: Stack) -> None:
     """Wait until every job has ended and the queue is empty."""
     stack.wait_until(lambda: not open_jobs(stack) and stack.messages() == 0, "all jobs to end")
-
-
-def seconds_to_end(stack: Stack, kills: Iterable[tuple[str, float]]) -> list[float]:
-    """From each kill (job id, Unix time) to the end of the job that was in hand; 0 where it had ended before."""
-    found = items(stack)
-    ended = {
-        job_id: dt.datetime.fromisoformat(item["updated_at"]["S"]).timestamp()
-        for job_id, item in found.items()
-        if "erased_at" not in item
-    }
-    return [max(0.0, ended[job_id] - at) for job_id, at in kills if job_id in ended]
 
 
 def check(stack: Stack, ends: Mapping[str, Collection[str]], word: bytes) -> None:

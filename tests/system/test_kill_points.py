@@ -33,7 +33,8 @@ _PATIENCE_SECONDS = 1500
 _MOST_OPEN = 10
 #: A worker is asked to stop so often, where that is what the armed points wait for.
 _DEPLOYMENT_SECONDS = 4.0
-_BUDGET = 5
+#: Larger than usual: a worker that is hit over one job takes another's attempt with it.
+_BUDGET = 12
 #: The long document on a busy machine.
 _OWN_WORK_SECONDS = 30
 _SMALL = GENERATED["born-digital.pdf"]()
@@ -169,7 +170,7 @@ def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fir
     assert watch.looks > 3
     assert not watch.broken
     outcome.check(stack, clients.ends, b"Invoice")
-    took = sorted(outcome.seconds_to_end(stack, [(shot.job_id, shot.at) for shot in fired if shot.signal == "SIGKILL"]))
+    took = watch.seconds_to_end((shot.job_id, shot.at) for shot in fired if shot.signal == "SIGKILL")
     p99 = took[math.ceil(len(took) * 0.99) - 1]
     jobs = len(outcome.items(stack))
     median = took[len(took) // 2]

@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from hybrid_ocr_core.errors import DocumentRejected, LeaseLost
+from hybrid_ocr_worker.sandbox import landlock
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 
+_HAS_LANDLOCK = landlock.version() > 0
+_needs_landlock = pytest.mark.skipif(not _HAS_LANDLOCK, reason="this kernel has no Landlock")
+_needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
 _LIMITS = {"memory_bytes": 2 << 30, "file_bytes": 1 << 20}
 
 
@@ -24,23 +28,26 @@ def sandbox(tmp_path: Path) -> Iterator[WarmSandbox]:
         yield sandbox
 
 
-def _confined(code: str) -> str:
+def _confined(code: str, scratch: Path = Path("/nowhere"), *, first: str = "") -> str:
     """Run code in a process that is confined as the child is; returns what it prints."""
-    script = "from hybrid_ocr_worker.sandbox import limits\nlimits.confine()\n" + textwrap.dedent(code)
+    confine = f"{first}\nlimits.confine(pathlib.Path({str(scratch)!r}))\n"
+    script = (
+        "import pathlib\nfrom hybrid_ocr_worker.sandbox import landlock, limits\n" + confine + textwrap.dedent(code)
+    )
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     return done.stdout.strip() + done.stderr.strip()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@_needs_linux
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX"])
 def test_a_confined_process_has_no_network(family: str) -> None:
     assert "PermissionError" in _confined(f"import socket; socket.socket(socket.{family})")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no_new_privs is Linux's")
+@_needs_linux
 def test_a_confined_process_gains_no_privileges() -> None:
-    assert "NoNewPrivs:\t1" in _confined("print(open('/proc/self/status').read())")
+    assert _confined("import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))") == "1"  # PR_GET_NO_NEW_PRIVS
 
 
 def test_a_confined_process_cannot_allocate_beyond_its_memory() -> None:
@@ -55,7 +62,7 @@ def test_a_confined_process_cannot_write_a_larger_file(tmp_path: Path) -> None:
     open({str(tmp_path / "f")!r}, "wb").write(bytes(1 << 20))
     """
 
-    assert "File too large" in _confined(code)
+    assert "File too large" in _confined(code, tmp_path)
     assert (tmp_path / "f").stat().st_size <= 1 << 16
 
 
@@ -83,6 +90,126 @@ def test_every_program_that_a_confined_process_starts_is_confined() -> None:
 
     assert "PermissionError" in output or sys.platform != "linux"
     assert "MemoryError" in output
+
+
+@_needs_linux
+@pytest.mark.parametrize("call", ["os.kill(os.getppid(), 0)", "os.kill(-1, 0)", "os.killpg(os.getpgid(0), 0)"])
+def test_a_confined_process_sends_no_signals(call: str) -> None:
+    assert "PermissionError" in _confined(f"import os; {call}")
+
+
+@_needs_linux
+def test_a_confined_process_sets_no_limits_of_others() -> None:
+    code = "import os, resource; resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)"
+
+    assert "PermissionError" in _confined(code)
+
+
+@_needs_linux
+def test_a_confined_process_that_aborts_dies() -> None:
+    code = """
+    import os, subprocess, sys
+    print(subprocess.run([sys.executable, "-c", "import os; os.abort()"], capture_output=True).returncode < 0)
+    """
+    assert _confined(code) == "True"
+
+
+@_needs_landlock
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open({secret!r}).read()",
+        "open({secret!r}, 'a')",
+        "os.listdir({folder!r})",
+        "os.unlink({secret!r})",
+        "open({folder!r} + '/new', 'w')",
+        "os.link({secret!r}, {scratch!r} + '/link')",
+        "open(f'/proc/{{os.getppid()}}/environ', 'rb').read()",
+        "open(f'/proc/{{os.getppid()}}/mem', 'rb').read()",
+        "open('/proc/self/environ', 'rb').read()",
+        "open('/etc/passwd').read()",
+    ],
+)
+def test_a_confined_process_reaches_no_file_but_those_of_its_scratch(tmp_path: Path, code: str) -> None:
+    secret, scratch = tmp_path / "secret", tmp_path / "scratch"
+    secret.write_text("canary")
+    scratch.mkdir()
+
+    output = _confined(
+        "import os\n" + code.format(secret=str(secret), folder=str(tmp_path), scratch=str(scratch)), scratch
+    )
+
+    assert "PermissionError" in output or "Invalid cross-device link" in output
+    assert secret.read_text() == "canary"
+
+
+@_needs_landlock
+def test_what_a_confined_process_starts_reaches_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("canary")
+    (tmp_path / "scratch").mkdir()
+    code = f"import subprocess; print(subprocess.run(['cat', {str(tmp_path / 'secret')!r}], capture_output=True))"
+
+    output = _confined(code, tmp_path / "scratch")
+
+    assert "Permission denied" in output
+    assert "canary" not in output
+
+
+def test_a_confined_process_works_in_its_scratch(tmp_path: Path) -> None:
+    code = f"""
+    folder = pathlib.Path({str(tmp_path)!r}) / "pages"
+    folder.mkdir()
+    (folder / "part").write_text("a page")
+    (folder / "part").rename(folder / "page")
+    (folder / "copy").symlink_to("page")
+    print((folder / "copy").read_text())
+    (folder / "copy").unlink()
+    """
+
+    assert _confined(code, tmp_path) == "a page"
+
+
+@_needs_linux
+def test_without_landlock_the_other_limits_hold(tmp_path: Path) -> None:
+    code = "import socket; print(open('/etc/passwd').read()[:4]); socket.socket()"
+
+    output = _confined(code, tmp_path, first="landlock.version = lambda: 0")
+
+    assert output.startswith("root")
+    assert "PermissionError" in output
+
+
+@_needs_linux
+def test_without_landlock_the_worker_hides_its_memory_and_says_what_is_missing() -> None:
+    code = "print(limits.shield()); import ctypes; print(ctypes.CDLL(None).prctl(3))"  # PR_GET_DUMPABLE
+
+    missing, dumpable = _confined(code, first="landlock.version = lambda: 0").splitlines()
+
+    assert "Landlock" in missing
+    assert dumpable == "0"
+
+
+@_needs_linux
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; without Landlock that cannot be helped")
+@pytest.mark.parametrize("file", ["environ", "mem", "maps"])
+def test_without_landlock_the_child_cannot_read_the_worker(file: str) -> None:
+    child = f"import os; open(f'/proc/{{os.getppid()}}/{file}', 'rb').read(1)"
+    code = (
+        f"import subprocess, sys; print(subprocess.run([sys.executable, '-c', {child!r}], capture_output=True).stderr)"
+    )
+
+    assert "PermissionError" in _confined(code, first="landlock.version = lambda: 0; limits.shield()")
+
+
+def test_what_isolation_lacks_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hybrid_ocr_worker.sandbox.limits.shield", lambda: ["Landlock"])
+
+    with WarmSandbox(directory=tmp_path / "tmp", memory_bytes=2 << 30, pages=200):
+        pass
+
+    assert "This system lacks Landlock." in caplog.text
 
 
 def test_the_child_sees_no_secret_of_the_worker(sandbox: WarmSandbox, monkeypatch: pytest.MonkeyPatch) -> None:

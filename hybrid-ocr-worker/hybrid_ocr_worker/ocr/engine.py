@@ -48,8 +48,13 @@ class OcrEngine(Protocol):
         """Language data found, ``osd`` included where it is there."""
         ...
 
-    def words(self, image: Image.Image, *, languages: tuple[str, ...], dpi: float) -> list[PixelWord]:
-        """Read a grey image; one run gives text, boxes, confidences and structure."""
+    def words(
+        self, image: Image.Image, *, languages: tuple[str, ...], dpi: float, is_one_block: bool = False
+    ) -> list[PixelWord]:
+        """Read a grey image; one run gives text, boxes, confidences and structure.
+
+        With ``is_one_block`` the layout is not looked for: the image is taken for lines of text, one below the other.
+        """
         ...
 
     def orientation(self, image: Image.Image, *, dpi: float) -> Orientation | None:

@@ -104,6 +104,8 @@ class NativeTextReader:
             raise DocumentRejected("corrupt_document", "the page cannot be loaded", number) from error
         left, bottom, right, top = page.get_bbox()
         shown = ShownPage(left=left, bottom=bottom, right=right, top=top, rotate=page.get_rotation(), unit=unit)
+        if not (shown.width > 0 and shown.height > 0):
+            raise DocumentRejected("corrupt_document", "the page has no area", number)
         found = NativeText(page=shown)
         order = _walk(page, found)
         text_page = page.get_textpage()

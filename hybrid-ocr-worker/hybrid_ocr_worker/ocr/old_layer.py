@@ -61,7 +61,7 @@ class _Run:
         """Find what is to be cut; tell whether there is anything."""
         text = InvisibleText(mode)
         try:
-            self._contents = [stream.read_bytes() for stream in streams]
+            self._contents = [_decoded(stream) for stream in streams]
             if mode != INVISIBLE and not self._may_hold_some():
                 return False
             for number, content in enumerate(self._contents):
@@ -69,7 +69,7 @@ class _Run:
                     text.follow(number, instruction)
                     if instruction.operator == b"Do" and instruction.operands:
                         self._draw(number, instruction, text.mode)
-        except (PdfError, UnreadableContentError):
+        except UnreadableContentError:
             return False
         text.end_text()
         self._edits += text.edits
@@ -137,9 +137,16 @@ def _is_mentioned_in_forms(resources: Object | None, seen: set[tuple[int, int]])
         form = _form(entry)
         if form is not None and form.objgen not in seen and len(seen) < _MOST_FORMS:
             seen.add(form.objgen)
-            if _MENTION.search(form.read_bytes()) or _is_mentioned_in_forms(form.get("/Resources"), seen):
+            if _MENTION.search(_decoded(form)) or _is_mentioned_in_forms(form.get("/Resources"), seen):
                 return True
     return False
+
+
+def _decoded(stream: Stream) -> bytes:
+    try:
+        return stream.read_bytes()
+    except (PdfError, RuntimeError, ValueError) as error:  # a filter that fails, or is told nonsense
+        raise UnreadableContentError("a stream cannot be decoded") from error
 
 
 def _apply(content: bytes, edits: Iterable[Edit]) -> bytes:

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import DocumentRejected
+from hybrid_ocr_worker.ocr import png_check
 from hybrid_ocr_worker.ocr.images import page_frames
 from hybrid_ocr_worker.ocr.signatures import is_signed
 
@@ -156,6 +157,8 @@ def _inspect_image(source: Path, working_copy: Path, media_type: str, *, max_pag
         raise DocumentRejected("corrupt_document", "the image cannot be read") from error
     if not frames:
         raise DocumentRejected("corrupt_document", "the image has no pages")
+    if media_type == "image/png" and not png_check.is_whole(source):
+        raise DocumentRejected("corrupt_document", "the image is damaged or truncated")
     if len(frames) > max_pages:
         raise DocumentRejected("too_many_pages", f"the image has {len(frames)} pages; the limit is {max_pages}")
     working_copy.symlink_to(source.name)

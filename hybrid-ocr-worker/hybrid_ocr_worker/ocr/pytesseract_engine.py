@@ -21,10 +21,13 @@ class PytesseractEngine:
         """As the command lists them."""
         return sorted(pytesseract.get_languages(config=""))
 
-    def words(self, image: Image.Image, *, languages: tuple[str, ...], dpi: float) -> list[PixelWord]:
+    def words(
+        self, image: Image.Image, *, languages: tuple[str, ...], dpi: float, is_one_block: bool = False
+    ) -> list[PixelWord]:
         """See OcrEngine."""
+        config = f"--dpi {round(dpi)} --psm {6 if is_one_block else 3}"
         tsv = pytesseract.image_to_data(
-            image, lang="+".join(languages), config=f"--dpi {round(dpi)} --psm 3", output_type=pytesseract.Output.STRING
+            image, lang="+".join(languages), config=config, output_type=pytesseract.Output.STRING
         )
         return parse_tsv(tsv)
 

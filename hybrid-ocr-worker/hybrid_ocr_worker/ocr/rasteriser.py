@@ -15,19 +15,24 @@ from hybrid_ocr_worker.ocr.geometry import ShownPage
 LEAST_DPI = 150.0
 MOST_DPI = 300.0
 MOST_PIXELS_A_SIDE = 10_000
+#: Of the longer side: whether a page smaller than a stamp has ink cannot be told from a few pixels.
+_LEAST_PIXELS_A_SIDE = 200
 MOST_PIXELS = 100_000_000
+#: For a page that was too much the first time, for memory or time. No less than A3 has at 300 dpi.
+SECOND_TRY_PIXELS = 20_000_000
+_FEW_PIXELS = 10_000
 #: poppler rounds sizes up.
 _TOLERANCE_PIXELS = 2
 
 
-def raster_dpi(page: ShownPage, wanted: float) -> float:
+def raster_dpi(page: ShownPage, wanted: float, most_pixels: int = MOST_PIXELS) -> float:
     """A resolution within our bounds that keeps the image within its own: less for a huge page, never a refusal."""
-    dpi = min(MOST_DPI, max(LEAST_DPI, wanted))
     inches_x, inches_y = page.width / 72, page.height / 72
+    dpi = min(MOST_DPI, max(LEAST_DPI, wanted))
     return min(
-        dpi,
+        max(dpi, _LEAST_PIXELS_A_SIDE / max(inches_x, inches_y)),
         MOST_PIXELS_A_SIDE / max(inches_x, inches_y),
-        math.sqrt(MOST_PIXELS / (inches_x * inches_y)),
+        math.sqrt(most_pixels / (inches_x * inches_y)),
     )
 
 
@@ -39,26 +44,43 @@ def rasterise(path: Path, number: int, page: ShownPage, dpi: float, *, seconds: 
             image when a page is too large for it, which would pass for an empty page.
     """
     size = (max(1, round(page.width / 72 * dpi)), max(1, round(page.height / 72 * dpi)))
+    images = _draw(path, number, dpi * page.unit, seconds=seconds)
+    if not images:
+        raise DocumentRejected("engine_crashed", "poppler gave up on the page", number)
+    if len(images) != 1 or any(
+        abs(drawn - expected) > _TOLERANCE_PIXELS for drawn, expected in zip(images[0].size, size, strict=True)
+    ):
+        raise DocumentRejected("corrupt_document", "the page was not drawn at its size", number)
+    return images[0].convert("L")
+
+
+def refuse_failed_blank(path: Path, number: int, page: ShownPage, *, seconds: float) -> None:
+    """Make sure that a page without ink is meant to have none: draw it once more, small, and hear the complaints.
+
+    Raises:
+        DocumentRejected: poppler met with errors, so that what is missing may be all there was.
+    """
+    _draw(path, number, raster_dpi(page, LEAST_DPI, _FEW_PIXELS) * page.unit, seconds=seconds, strict=True)
+
+
+def _draw(path: Path, number: int, dpi: float, *, seconds: float, strict: bool = False) -> list[Image.Image]:
     try:
-        images = convert_from_path(
+        images: list[Image.Image] = convert_from_path(
             path,
             first_page=number,
             last_page=number,
             # Handed on to pdftoppm, which takes fractions, and knows nothing of UserUnit.
-            dpi=dpi * page.unit,  # type: ignore[arg-type]
+            dpi=dpi,  # type: ignore[arg-type]
             grayscale=True,
             use_cropbox=True,
+            strict=strict,
             timeout=math.ceil(seconds),
         )
     except PDFPopplerTimeoutError as error:
         raise DocumentRejected("page_timeout", f"drawing the page took longer than {seconds:g} s", number) from error
     except (PDFPageCountError, PDFSyntaxError, UnidentifiedImageError) as error:
         raise DocumentRejected("corrupt_document", "the page cannot be drawn", number) from error
-    if len(images) != 1 or any(
-        abs(drawn - expected) > _TOLERANCE_PIXELS for drawn, expected in zip(images[0].size, size, strict=True)
-    ):
-        raise DocumentRejected("corrupt_document", "the page was not drawn at its size", number)
-    return images[0].convert("L")
+    return images
 
 
 def has_ink(image: Image.Image) -> bool:

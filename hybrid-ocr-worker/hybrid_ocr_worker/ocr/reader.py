@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _LOOK_FOR_TURN_BELOW = 65.0
 _LEAST_ORIENTATION_CONFIDENCE = 1.0
 _READABLE = 60.0
 _LONG_WORD = 4
+#: What is read out of a picture without text are short words, or unsure ones.
+_SURE = 85.0
+_LEAST_SURE_WORDS = 3
 #: Without pictures to go by.
 _VECTOR_DPI = 200.0
 
@@ -55,10 +59,18 @@ class Reading:
 class PageReader:
     """Reads pages with one engine and one set of languages."""
 
-    def __init__(self, engine: OcrEngine, languages: tuple[str, ...], *, page_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: OcrEngine,
+        languages: tuple[str, ...],
+        *,
+        page_seconds: float,
+        most_pixels: int = rasteriser.MOST_PIXELS,
+    ) -> None:
         self._engine = engine
         self._languages = languages
         self._page_seconds = page_seconds
+        self._most_pixels = most_pixels
 
     def read_pdf_page(self, path: Path, text: NativeTextReader, number: int, *, unit: float, mode: Mode) -> PageResult:
         """Route a PDF page and read it the way that is good enough.
@@ -70,11 +82,12 @@ class PageReader:
         chosen = route(native, mode)
         if chosen.source is Source.NATIVE:
             return _page(number, native, chosen, words_of(native, is_sound=True), rotation=native.rotation)
-        dpi = rasteriser.raster_dpi(native.page, _wanted_dpi(native))
+        dpi = rasteriser.raster_dpi(native.page, _wanted_dpi(native), self._most_pixels)
         image = rasteriser.rasterise(path, number, native.page, dpi, seconds=self._page_seconds)
         if chosen.source is Source.HYBRID:
             return self._read_pictures(number, native, chosen, image, dpi)
         if not rasteriser.has_ink(image):
+            rasteriser.refuse_failed_blank(path, number, native.page, seconds=self._page_seconds)
             blank = replace(chosen, source=Source.BLANK, reason="no_ink")
             return _page(number, native, blank, (), image=image, dpi=dpi)
         reading = self._look(image, dpi)
@@ -106,7 +119,7 @@ class PageReader:
         evidence: dict[str, float | int] = {"chars": 0, "image_coverage": 1.0}
         if mode is Mode.NATIVE_ONLY:
             return _blank_page(number, (width, height), Source.NATIVE, "mode_native_only", evidence)
-        image, dpi = _scaled(image, declared)
+        image, dpi = _scaled(image, declared, self._most_pixels)
         if not rasteriser.has_ink(image):
             page = _blank_page(number, (width, height), Source.BLANK, "no_ink", evidence)
         else:
@@ -148,6 +161,15 @@ class PageReader:
         return _page(number, native, chosen, words, rotation=native.rotation, image=image, dpi=dpi)
 
     def _look(self, image: Image.Image, dpi: float) -> Reading:
+        """Read an image, without its layout where no text is found by it: print that stands askew hides from that."""
+        reading = self._look_both_ways(image, dpi)
+        if reading.words:
+            return reading
+        block = self._engine.words(image, languages=self._languages, dpi=dpi, is_one_block=True)
+        sure = sum(word.confidence >= _SURE and len(word.text) >= _LONG_WORD for word in block)
+        return replace(reading, words=block) if sure >= _LEAST_SURE_WORDS else reading  # else it read a picture
+
+    def _look_both_ways(self, image: Image.Image, dpi: float) -> Reading:
         """Read an image; where that goes badly, see whether it lies on its side, and take the better reading."""
         first = Reading(words=self._engine.words(image, languages=self._languages, dpi=dpi), rotation=0)
         if not first.may_be_turned:
@@ -201,7 +223,7 @@ def _wanted_dpi(native: NativeText) -> float:
     return round(largest.dpi)
 
 
-def _scaled(image: Image.Image, declared: tuple[float, float] | None) -> tuple[Image.Image, float]:
+def _scaled(image: Image.Image, declared: tuple[float, float] | None, most_pixels: int) -> tuple[Image.Image, float]:
     """Bring an image to a resolution that reads well, and tell which it is.
 
     A declared resolution below that of any scanner says nothing (cameras write 72); then the image is taken for a
@@ -213,6 +235,7 @@ def _scaled(image: Image.Image, declared: tuple[float, float] | None) -> tuple[I
         target / dpi,
         _MOST_ENLARGED,
         rasteriser.MOST_PIXELS_A_SIDE / max(image.size),
+        math.sqrt(most_pixels / (image.width * image.height)),
     )
     if 0.95 < factor < 1.05:
         return image, dpi

@@ -21,6 +21,7 @@ from hybrid_ocr_worker.ocr.engine import OcrEngine
 from hybrid_ocr_worker.ocr.image_pdf import image_to_pdf
 from hybrid_ocr_worker.ocr.native_text import NativeTextReader
 from hybrid_ocr_worker.ocr.page_file import read_pages, write_page
+from hybrid_ocr_worker.ocr.rasteriser import MOST_PIXELS, SECOND_TRY_PIXELS
 from hybrid_ocr_worker.ocr.reader import PageReader
 from hybrid_ocr_worker.ocr.text_layer import draw_searchable_pdf
 
@@ -64,7 +65,10 @@ class Session:
         directory, number = Path(request["directory"]), int(request["page"])
         path, facts, mode = directory / _WORKING_COPY, request["preflight"], Mode(request["mode"])
         reader = PageReader(
-            self._engine_named(request["engine"]), tuple(request["languages"]), page_seconds=request["page_seconds"]
+            self._engine_named(request["engine"]),
+            tuple(request["languages"]),
+            page_seconds=request["page_seconds"],
+            most_pixels=SECOND_TRY_PIXELS if request["is_second_try"] else MOST_PIXELS,
         )
         if facts["media_type"] == media.PDF:
             unit = (facts["user_units"] or {}).get(str(number), 1.0)

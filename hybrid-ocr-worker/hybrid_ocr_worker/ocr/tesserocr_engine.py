@@ -36,9 +36,11 @@ class TesserocrEngine:
         """By the files in the tessdata directory."""
         return sorted(tesserocr.get_languages(self._tessdata)[1])
 
-    def words(self, image: Image.Image, *, languages: tuple[str, ...], dpi: float) -> list[PixelWord]:
+    def words(
+        self, image: Image.Image, *, languages: tuple[str, ...], dpi: float, is_one_block: bool = False
+    ) -> list[PixelWord]:
         """See OcrEngine."""
-        api = self._api(languages, tesserocr.PSM.AUTO)
+        api = self._api(languages, tesserocr.PSM.SINGLE_BLOCK if is_one_block else tesserocr.PSM.AUTO)
         _show(api, image, dpi)
         try:
             api.Recognize()
@@ -68,6 +70,7 @@ class TesserocrEngine:
                 path=self._tessdata, lang="+".join(languages), psm=segmentation
             )
         self._warm.move_to_end(languages)
+        self._warm[languages].SetPageSegMode(segmentation)
         return self._warm[languages]
 
 

@@ -1,4 +1,4 @@
-"""The child's main: ``python -m hybrid_ocr_worker.sandbox.child``. Limits first, then parsers, then requests.
+"""The child's main: ``python -m hybrid_ocr_worker.sandbox.child SCRATCH``. Limits first, then parsers, then requests.
 
 One JSON object a line comes in on stdin, one a line goes out on what was stdout. Bulk data stays in files of the
 job's scratch directory. Errors are answered as ``{"error": {"code", "message", "page"}}``; a crash is no answer.
@@ -14,12 +14,13 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
+from hybrid_ocr_worker import scratch
 from hybrid_ocr_worker.sandbox import limits
 
 
 def main() -> int:
     """Serve requests until stdin ends."""
-    limits.confine()
+    limits.confine(Path(sys.argv[1]))
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What a library prints must not be read as an answer.
@@ -58,8 +59,8 @@ def _serve(requests: IO[str], answers: IO[str]) -> int:
 
 
 def _from_exception(error: Exception) -> dict[str, Any]:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return {"code": "disk_full", "message": "the scratch disk is full", "page": None}
+    if isinstance(error, OSError) and error.errno in scratch.FULL:
+        return {"code": "disk_full", "message": "it is full", "page": None}
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return {"code": "engine_crashed", "message": "a file grew beyond its limit", "page": None}
     # Type and place only: the text of an exception may hold the document's.

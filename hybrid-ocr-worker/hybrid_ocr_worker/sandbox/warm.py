@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hybrid_ocr_core.errors import DocumentRejected, HybridOcrError, Unavailable
+from hybrid_ocr_worker.sandbox import limits
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ _LOOK_UP_SECONDS = 0.25
 _LONGEST_ANSWER = 1 << 20
 _GIBIBYTE = 1 << 30
 _SMALLEST_FILE_LIMIT = 256 << 20
+#: What is the engine's failure, not the document's: worth a second try in a fresh child.
+_WORTH_A_SECOND_TRY = frozenset({"engine_crashed", "page_timeout"})
 #: Variables the child may see. None of them is a secret.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX", "LD_LIBRARY_PATH")
 
@@ -50,8 +53,8 @@ class WarmSandbox:
     ) -> None:
         """Nothing is started yet.
 
-        ``directory`` is the child's own, for its temporary files. ``still_wanted`` is asked while a call waits; what it
-        raises ends the child and the call.
+        ``directory`` is the child's own, for its temporary files; the documents are beside it, for the child can write
+        nowhere else. ``still_wanted`` is asked while a call waits; what it raises ends the child and the call.
         """
         self._directory = directory
         self._memory_bytes = memory_bytes
@@ -61,6 +64,8 @@ class WarmSandbox:
         self._served = 0
 
     def __enter__(self) -> Self:
+        for missing in limits.shield():
+            _log.warning("This system lacks %s.", missing, extra={"action": "isolation_weak"})
         return self
 
     def __exit__(
@@ -89,13 +94,15 @@ class WarmSandbox:
     def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.
 
+        The second request says so: what is too much for memory or time may be done at less expense.
+
         Raises:
             DocumentRejected: the child refused the document, or failed twice.
             Unavailable: the scratch disk is full.
             Whatever ``still_wanted`` raises.
         """
         try:
-            return self._call(command, seconds=seconds, page=page, **arguments)
+            return self._call(command, seconds=seconds, page=page, is_second_try=False, **arguments)
         except SandboxFailure as failure:
             _log.warning(
                 "The child failed and is tried once more: %s.",
@@ -103,7 +110,7 @@ class WarmSandbox:
                 extra={"action": "child_failed", "code": failure.document_code, "page": page or 0},
             )
         try:
-            return self._call(command, seconds=seconds, page=page, **arguments)
+            return self._call(command, seconds=seconds, page=page, is_second_try=True, **arguments)
         except SandboxFailure as failure:
             raise DocumentRejected(failure.document_code, str(failure), page) from failure
 
@@ -146,8 +153,10 @@ class WarmSandbox:
             _log.error("An error of ours in the child: %s.", message, extra={"action": "child_defect"})
             message = "the document could not be read because of an internal error"
         if code in {"out_of_memory", "defect"}:
+            code = "engine_crashed"
+        if code in _WORTH_A_SECOND_TRY:
             self.close()
-            return SandboxFailure("engine_crashed", message)
+            return SandboxFailure(code, message)
         return DocumentRejected(code, message, error["page"] or page)
 
     def _read_line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -179,7 +188,7 @@ class WarmSandbox:
         }
         self._served = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hybrid_ocr_worker.sandbox.child"],
+            [sys.executable, "-m", "hybrid_ocr_worker.sandbox.child", str(self._directory.parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ from hybrid_ocr_worker.ocr.page_file import read_page, write_page
 from hybrid_ocr_worker.ocr.reader import PageReader
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from tests import make_documents
+from tests.hostile import HOSTILE
 from tests.make_documents import DOCUMENTS, GENERATED, LINES, scan_image
 from tests.worker.ocr.test_engines import engine  # noqa: F401 - fixture
 
@@ -114,6 +115,44 @@ def test_a_page_that_poppler_draws_as_nothing_is_no_empty_success(
     assert page.pixels is not None
     assert min(page.pixels) > 5000
     assert "Invoice" in page.text
+
+
+@pytest.mark.parametrize("name", ["content-in-another-file.pdf", "turned-bytes-1-scan.pdf"])
+def test_a_page_that_lost_its_content_is_no_blank_page(reader: PageReader, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DocumentRejected) as rejected:
+        _read(reader, HOSTILE[name].make(), tmp_path)
+
+    assert (rejected.value.document_code, rejected.value.page) == ("corrupt_document", 1)
+
+
+@pytest.mark.parametrize("degrees", [8, -10])
+def test_print_that_stands_askew_is_no_empty_success(reader: PageReader, tmp_path: Path, degrees: int) -> None:
+    askew = scan_image().rotate(degrees, expand=True, fillcolor=255, resample=Image.Resampling.BICUBIC)
+    askew.save(tmp_path / "askew.png", dpi=(150, 150))
+
+    page = reader.read_image_page(tmp_path / "askew.png", 0, 1, mode=Mode.AUTO)
+
+    assert len({word.text for word in page.words} & set(_WORDS)) > len(set(_WORDS)) / 2
+
+
+def test_a_picture_without_text_gives_no_words(reader: PageReader, tmp_path: Path) -> None:
+    image = Image.radial_gradient("L").resize((1200, 1200))
+    image.save(tmp_path / "picture.png", dpi=(150, 150))
+
+    page = reader.read_image_page(tmp_path / "picture.png", 0, 1, mode=Mode.AUTO)
+
+    assert (page.source, page.words) == (Source.OCR, ())
+
+
+def test_the_ink_of_the_smallest_page_is_seen(reader: PageReader, tmp_path: Path) -> None:
+    page = _read(reader, HOSTILE["shapes-unit-of-a-millionth.pdf"].make(), tmp_path, unit=1e-6)
+
+    assert page.source is Source.OCR
+
+
+def test_a_page_without_area_is_refused(reader: PageReader, tmp_path: Path) -> None:
+    with pytest.raises(DocumentRejected, match="no area"):
+        _read(reader, HOSTILE["crop-outside-the-page.pdf"].make(), tmp_path)
 
 
 def test_a_page_survives_the_way_over_the_disk(reader: PageReader, tmp_path: Path) -> None:
