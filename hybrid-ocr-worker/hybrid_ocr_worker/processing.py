@@ -265,8 +265,8 @@ class Processor:
             failure = self.store.exhaust(job)
         except LeaseLost:
             return  # claimed or redriven at this very moment; the message comes back
-        # A crash here leaves a FAILED job without its dead letter: the redelivered message becomes it. After the copy, a
-        # crash leaves a harmless second copy.
+        # A crash here leaves a FAILED job without its dead letter: the redelivered message becomes it. After the copy,
+        # a crash leaves a harmless second copy.
         self.queue.send_to_dead_letters(message, job=job.id, reason=failure.message)
         self.queue.delete(message)
         _log.error("Gave up on a job.", extra={"action": "job_failed", "code": failure.code})
