@@ -115,7 +115,7 @@ def main() -> int:
 
 def _files(folder: Path, dice: random.Random, limit: int) -> dict[str, Path]:
     """The corpus, or the documents of the tests without one, and all that are made; in any order."""
-    corpus = Path(os.environ.get("OCR_CORPUS_DIR", DOCUMENTS))
+    corpus = Path(os.environ.get("OCR_CORPUS_DIR") or DOCUMENTS)
     found = {str(path.relative_to(corpus)): path for path in sorted(corpus.rglob("*")) if path.is_file()}
     folder.mkdir()
     for hostile in HOSTILE.values():

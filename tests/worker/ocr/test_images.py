@@ -202,7 +202,7 @@ def test_only_the_first_frame_of_an_animation_is_a_page(format_: str) -> None:
     assert page_frames(image) == [0]
 
 
-@pytest.mark.skipif(CORPUS is None, reason="OCR_CORPUS_DIR is not set")
+@pytest.mark.skipif(not CORPUS, reason="OCR_CORPUS_DIR is not set")
 @pytest.mark.parametrize(
     ("name", "pages"),
     [

@@ -22,7 +22,7 @@ from tests.worker.ocr.pdf_builders import overlap, pdfium_text, poppler_text, po
 CORPUS = os.environ.get("OCR_CORPUS_DIR")
 
 pytestmark = [
-    pytest.mark.skipif(CORPUS is None, reason="OCR_CORPUS_DIR is not set"),
+    pytest.mark.skipif(not CORPUS, reason="OCR_CORPUS_DIR is not set"),
     pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed"),
 ]
 
