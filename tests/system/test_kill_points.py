@@ -165,8 +165,8 @@ def _stack(tmp_path: Path, kill_points: KillPoints) -> Stack:
     )
 
 
-def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fired]) -> None:
-    """The checks, and the figures in a line."""
+def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fired]) -> float:
+    """The checks, and the figures in a line; returns the p99 of the seconds from a SIGKILL to the job's end."""
     assert watch.looks > 3
     assert not watch.broken
     outcome.check(stack, clients.ends, b"Invoice")
@@ -177,7 +177,7 @@ def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fir
     print(
         f"\n{len(fired)} signals, {jobs} jobs; from a SIGKILL to the job's end: median {median:.1f} s, p99 {p99:.1f} s"
     )
-    assert p99 < LEASE_SECONDS + 30 + _OWN_WORK_SECONDS
+    return p99
 
 
 @pytest.mark.failure(13, 14, 15, 16, 26, 33, 35)
@@ -196,4 +196,5 @@ def test_every_signal_at_every_step(tmp_path: Path, kill_points: KillPoints, tur
     with _stack(tmp_path, kill_points) as stack:
         with outcome.Watch(stack, every_seconds=0.5) as watch:
             clients = _run(stack, kill_points, itertools.product(POINTS, SIGNALS))
-        _judge(stack, clients, watch, kill_points.fired())
+        p99 = _judge(stack, clients, watch, kill_points.fired())
+    assert p99 < LEASE_SECONDS + 30 + _OWN_WORK_SECONDS
