@@ -48,7 +48,11 @@ def _broken_in_state(model: Model, state: State) -> Iterator[str]:  # noqa: C901
         if item.status == "DONE" and item.result not in state.files:
             yield "a result is not there, or is another attempt's"
     if item.failure == "out_of_attempts" and not state.letters and is_settled(state):
-        yield "a job was given up without a dead letter"
+        # Where SQS had moved its last message away, the sweeper removes that letter of a job that lives; a worker that
+        # gives the job up at this very moment, and dies, leaves none. The list of failed jobs shows it.
+        is_moved = model.scenario.max_receives and state.faults.crash < model.scenario.faults.crash
+        if not is_moved:
+            yield "a job was given up without a dead letter"
 
 
 def is_settled(state: State) -> bool:
