@@ -122,6 +122,20 @@ def long_scan(pages: int) -> bytes:
     return _saved(pdf)
 
 
+def numbered_scan(pages: int) -> bytes:
+    """Scanned pages that say which they are."""
+    pdf = blank_pdf(pages)
+    for number, page in enumerate(pdf.pages, 1):
+        add_picture(pdf, page, scan_image((f"Page {number} of a long document", SENTENCE)), (0, 0, *_A4))
+    return _saved(pdf)
+
+
+def numbered_tiff(pages: int) -> bytes:
+    """The same as frames."""
+    frames = [scan_image((f"Page {number} of a long document", SENTENCE)) for number in range(1, pages + 1)]
+    return _image_bytes(frames[0], "TIFF", save_all=True, append_images=frames[1:], dpi=(_DPI, _DPI))
+
+
 def mixed() -> bytes:
     """A digital page, a scanned one and an empty one."""
     pdf = blank_pdf(3)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.job import JobId
 from hybrid_ocr_core.job_queue import MalformedMessage, parse_body, stale_handle_is_fine
 
@@ -79,7 +80,8 @@ class DeadLetterQueue:
 def _to_letter(message: MessageTypeDef) -> DeadLetter:
     attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     try:
-        job = parse_body(message.get("Body", ""))
+        work = parse_body(message.get("Body", ""))
+        job = work.job if isinstance(work, ChunkId) else work
     except MalformedMessage:
         job = None
     return DeadLetter(

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.errors import HybridOcrError, Unavailable
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.transfer import Outgoing, RawBody, Transfer, nobody_minds
@@ -82,19 +83,7 @@ class DocumentStore:
         Raises:
             SourceMissing: gone, or changed since.
         """
-        digest = hashlib.sha256()
-        with unavailable_on_error(_PART):
-            try:
-                found = self._client.get_object(Bucket=self._bucket, Key=f"{_prefix(job.id)}source")
-            except ClientError as error:
-                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                    raise SourceMissing("the submitted file is not in the bucket") from error
-                raise
-            with path.open("wb") as file:
-                for block in _blocks(found, still_wanted):
-                    digest.update(block)
-                    file.write(block)
-        if digest.hexdigest() != job.document.sha256:
+        if self._get(f"{_prefix(job.id)}source", path, still_wanted) != job.document.sha256:
             raise SourceMissing("the file in the bucket is not the one that was submitted")
 
     def put_result(
@@ -109,13 +98,63 @@ class DocumentStore:
     ) -> None:
         """Store one result file under this attempt's own key."""
         name, media_type = FILES[output]
-        with unavailable_on_error(_PART), path.open("rb") as stream:
-            self._client.put_object(
+        self._put(f"{_prefix(job)}{attempt}/{revision}/{name}", path, media_type, still_wanted)
+
+    def put_chunk(self, chunk: ChunkId, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
+        """Store the part of a document that one worker is to read."""
+        self._put(_chunk_key(chunk), path, "application/octet-stream", still_wanted)
+
+    def get_chunk(self, chunk: ChunkId, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
+        """Bring it back.
+
+        Raises:
+            SourceMissing: gone.
+        """
+        self._get(_chunk_key(chunk), path, still_wanted)
+
+    def put_page(self, job: JobId, split: int, number: int, path: Path) -> None:
+        """Store what was read on one page of a split document. A twin's page that is there already is as good."""
+        with unavailable_on_error(_PART):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=_page_key(job, split, number),
+                    Body=path.read_bytes(),
+                    ContentType="application/json",
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                    raise
+
+    def get_page(self, job: JobId, split: int, number: int, path: Path) -> None:
+        """Bring it back.
+
+        Raises:
+            SourceMissing: gone.
+        """
+        self._get(_page_key(job, split, number), path, nobody_minds)
+
+    def stored_pages(self, job: JobId, split: int, *, first: int, last: int) -> set[int]:
+        """Which pages from ``first`` to ``last`` are there."""
+        found: set[int] = set()
+        with unavailable_on_error(_PART):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket,
-                Key=f"{_prefix(job)}{attempt}/{revision}/{name}",
-                Body=cast("IO[bytes]", Outgoing(_PART, stream, still_wanted)),
-                ContentType=media_type,
+                Prefix=f"{_prefix(job)}{split}/pages/",
+                StartAfter=_page_key(job, split, first - 1),
             )
+            for page in pages:
+                numbers = [int(Path(entry["Key"]).stem) for entry in page.get("Contents", [])]
+                found.update(number for number in numbers if number <= last)
+                if not numbers or numbers[-1] >= last:
+                    break
+        return found
+
+    def tidy(self, job: JobId, split: int) -> None:
+        """Delete chunks and pages of a split document that is assembled."""
+        self._delete_all(f"{_prefix(job)}{split}/chunks/")
+        self._delete_all(f"{_prefix(job)}{split}/pages/")
 
     def result_lines(self, job: Job) -> Iterator[bytes]:
         """The lines of a DONE job's json as they arrive; it has one page a line."""
@@ -145,14 +184,7 @@ class DocumentStore:
 
     def purge(self, job: JobId) -> int:
         """Delete every object of a job; returns how many. The caller has left the tombstone before."""
-        deleted = 0
-        with unavailable_on_error(_PART):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=_prefix(job))
-            for page in pages:
-                for found in page.get("Contents", []):
-                    self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
-                    deleted += 1
-        return deleted
+        return self._delete_all(_prefix(job))
 
     def objects(self) -> Iterator[StoredObject]:
         """Every object of every job, job by job: the whole bucket, a thousand keys a request."""
@@ -178,6 +210,41 @@ class DocumentStore:
         with unavailable_on_error(_PART):
             self._client.head_bucket(Bucket=self._bucket)
 
+    def _put(self, key: str, path: Path, media_type: str, still_wanted: Callable[[], None]) -> None:
+        with unavailable_on_error(_PART), path.open("rb") as stream:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=cast("IO[bytes]", Outgoing(_PART, stream, still_wanted)),
+                ContentType=media_type,
+            )
+
+    def _get(self, key: str, path: Path, still_wanted: Callable[[], None]) -> str:
+        """Bring an object to ``path``; returns its sha256."""
+        digest = hashlib.sha256()
+        with unavailable_on_error(_PART):
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                    raise SourceMissing("the submitted file is not in the bucket") from error
+                raise
+            with path.open("wb") as file:
+                for block in _blocks(found, still_wanted):
+                    digest.update(block)
+                    file.write(block)
+        return digest.hexdigest()
+
+    def _delete_all(self, prefix: str) -> int:
+        deleted = 0
+        with unavailable_on_error(_PART):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            for page in pages:
+                for found in page.get("Contents", []):
+                    self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
+                    deleted += 1
+        return deleted
+
 
 def attachment(filename: str, suffix: str) -> str:
     """A Content-Disposition that saves under the document's own name (RFC 6266), whatever characters it has."""
@@ -199,6 +266,14 @@ def _blocks(found: GetObjectOutputTypeDef, still_wanted: Callable[[], None] = no
 
 def _prefix(job: JobId) -> str:
     return f"jobs/{job.tenant}/{job.job_id}/"
+
+
+def _chunk_key(chunk: ChunkId) -> str:
+    return f"{_prefix(chunk.job)}{chunk.split}/chunks/{chunk.number}"
+
+
+def _page_key(job: JobId, split: int, number: int) -> str:
+    return f"{_prefix(job)}{split}/pages/{number:06d}.json"
 
 
 def _result_key(job: Job, output: str) -> str:

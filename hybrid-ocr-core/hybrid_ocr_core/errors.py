@@ -11,6 +11,9 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
 ├── JobFinished(job)               terminal already; the message can go
 ├── AttemptsExhausted(job)         the attempt budget is used up
+├── ChunksOut                      the job waits for its chunks; the last one home brings it back
+├── ChunkHome                      the chunk is done; the message can go
+├── ChunkExhausted(attempt)        the chunk's budget is used up: a page of it is to be given up
 ├── DocumentRejected(code, page)   permanent: ends the job FAILED with this code
 └── Unavailable                    S3, DynamoDB or SQS away or throttling after botocore's own retries
     └── NewerSchema                the item was written by a later version; a newer process will read it
@@ -154,6 +157,22 @@ class AttemptsExhausted(HybridOcrError):
     def __init__(self, job: Job) -> None:
         super().__init__(f"{job.budget_used} attempts without a result")
         self.job = job
+
+
+class ChunksOut(HybridOcrError):
+    """The job waits for its chunks; the last one home sends its message again."""
+
+
+class ChunkHome(HybridOcrError):
+    """The chunk is done."""
+
+
+class ChunkExhausted(HybridOcrError):
+    """The chunk is free, but its attempt budget is used up: the first page it lacks is to be given up."""
+
+    def __init__(self, attempt: int) -> None:
+        super().__init__("the attempt budget of the chunk is used up")
+        self.attempt = attempt
 
 
 class DocumentRejected(HybridOcrError):

@@ -145,6 +145,10 @@ class Job:
     failure: JobFailure | None = None
     last_error: str | None = None
     resends: int = 0
+    #: The attempt that cut the document up, how many chunks that made, and how many are not home yet.
+    split: int | None = None
+    chunks: int = 0
+    chunks_left: int = 0
 
     @property
     def id(self) -> JobId:

@@ -64,12 +64,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         "created_at": stamp(job.created_at),
         "updated_at": stamp(job.updated_at),
         "document": from_document(job.document),
-        "options": {
-            "languages": list(job.options.languages),
-            "mode": job.options.mode.value,
-            "outputs": list(job.options.outputs),
-            "pages": str(job.options.pages),
-        },
+        "options": from_options(job.options),
         "resends": job.resends,
         "open_shard": OPEN_SHARD,
         "sweep_at": sweep_at,
@@ -88,7 +83,6 @@ def to_job(item: Item) -> Job:
     schema = int(item.get("v", 1))
     if schema > SCHEMA:
         raise NewerSchema(schema, SCHEMA)
-    options = item["options"]
     lease = item.get("lease_expires_at")
     progress = item.get("progress")
     return Job(
@@ -101,12 +95,7 @@ def to_job(item: Item) -> Job:
         created_at=dt.datetime.fromisoformat(item["created_at"]),
         updated_at=dt.datetime.fromisoformat(item["updated_at"]),
         document=_to_document(item["document"]),
-        options=JobOptions(
-            languages=tuple(options["languages"]),
-            mode=Mode(options["mode"]),
-            outputs=tuple(options["outputs"]),
-            pages=PageSelection.parse(options["pages"]),
-        ),
+        options=to_options(item["options"]),
         client_reference=item.get("client_reference"),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
@@ -116,6 +105,29 @@ def to_job(item: Item) -> Job:
         failure=_to_failure(item["failure"]) if "failure" in item else None,
         last_error=item.get("last_error"),
         resends=int(item.get("resends", 0)),
+        split=int(item["split_by"]) if "split_by" in item else None,
+        chunks=int(item.get("chunks", 0)),
+        chunks_left=int(item.get("chunks_left", 0)),
+    )
+
+
+def from_options(options: JobOptions) -> Item:
+    """A map attribute."""
+    return {
+        "languages": list(options.languages),
+        "mode": options.mode.value,
+        "outputs": list(options.outputs),
+        "pages": str(options.pages),
+    }
+
+
+def to_options(item: Item) -> JobOptions:
+    """Read the map back."""
+    return JobOptions(
+        languages=tuple(item["languages"]),
+        mode=Mode(item["mode"]),
+        outputs=tuple(item["outputs"]),
+        pages=PageSelection.parse(item["pages"]),
     )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.job import JobId
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 _PART = "SQS"
 _VERSION = 1
+#: Messages about a chunk: workers that know no chunks leave them to newer ones.
+_CHUNK_VERSION = 2
+_MOST = 1_000_000
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -70,8 +74,8 @@ class ReceivedMessage:
         """Since it was first sent."""
         return max(0.0, time.time() - self.sent_at)
 
-    def job(self) -> JobId:
-        """Which job to look at.
+    def work(self) -> JobId | ChunkId:
+        """Which job, or chunk of one, to look at.
 
         Raises:
             NewerMessage: our JSON, of a later version.
@@ -80,8 +84,8 @@ class ReceivedMessage:
         return parse_body(self.body)
 
 
-def parse_body(body: str) -> JobId:
-    """Which job a message is about. Only what can name a job goes on to the table, which refuses some strings.
+def parse_body(body: str) -> JobId | ChunkId:
+    """Which job or chunk a message is about. Only what can name one goes on to the table, which refuses some strings.
 
     Raises:
         NewerMessage: our JSON, of a later version.
@@ -94,14 +98,20 @@ def parse_body(body: str) -> JobId:
         raise MalformedMessage(f"no JSON with a version: {type(error).__name__}") from error
     if type(version) is not int or version < _VERSION:
         raise MalformedMessage("the version is none of ours")
-    if version > _VERSION:
-        raise NewerMessage(f"version {version} is later than {_VERSION}")
+    if version > _CHUNK_VERSION:
+        raise NewerMessage(f"version {version} is later than {_CHUNK_VERSION}")
     tenant, job_id = fields.get("tenant"), fields.get("job_id")
     if not (isinstance(tenant, str) and _TENANT.fullmatch(tenant)):
         raise MalformedMessage("there is no tenant")
     if not (isinstance(job_id, str) and _JOB_ID.fullmatch(job_id)):
         raise MalformedMessage("there is no job_id")
-    return JobId(tenant=tenant, job_id=job_id)
+    job = JobId(tenant=tenant, job_id=job_id)
+    if version == _VERSION:
+        return job
+    split, number = fields.get("split"), fields.get("chunk")
+    if not (type(split) is int and type(number) is int and 0 < split < _MOST and 0 < number < _MOST):
+        raise MalformedMessage("there is no chunk")
+    return ChunkId(job=job, split=split, number=number)
 
 
 class JobQueue:
@@ -115,9 +125,13 @@ class JobQueue:
         self._url = url
         self._dead_letter_url = dead_letter_url
 
-    def send(self, job: JobId) -> None:
+    def send(self, work: JobId | ChunkId) -> None:
         """Raises Unavailable."""
-        body = json.dumps({"v": _VERSION, "tenant": job.tenant, "job_id": job.job_id})
+        if isinstance(work, ChunkId):
+            job, rest = work.job, {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
+        else:
+            job, rest = work, {"v": _VERSION}
+        body = json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
         with unavailable_on_error(_PART):
             self._client.send_message(QueueUrl=self._url, MessageBody=body)
 

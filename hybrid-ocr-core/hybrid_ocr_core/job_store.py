@@ -10,6 +10,8 @@ The state table (the README shows the same; a test holds the two together):
     PROCESSING                  complete  status = PROCESSING AND attempt = :mine             DONE
     PROCESSING                  fail      status = PROCESSING AND attempt = :mine             FAILED
     PROCESSING                  release   status = PROCESSING AND attempt = :mine             QUEUED
+    PROCESSING                  split     status = PROCESSING AND attempt = :mine             chunks out, attempt + 1
+    PROCESSING, chunks home     claim     chunks_left = 0, no lease, budget left              PROCESSING, attempt + 1
     QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
     QUEUED or lease expired     resend    sweep_at = :seen                                    unchanged
     FAILED                      redrive   status = FAILED                                     QUEUED, budget anew
@@ -38,12 +40,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
-
 from hybrid_ocr_core import job_item
-from hybrid_ocr_core.aws import unavailable_on_error
-from hybrid_ocr_core.errors import AttemptsExhausted, JobErased, JobFinished, JobNotFound, LeaseHeld, LeaseLost
+from hybrid_ocr_core.chunk_store import ChunkStore
+from hybrid_ocr_core.errors import (
+    AttemptsExhausted,
+    ChunksOut,
+    JobErased,
+    JobFinished,
+    JobNotFound,
+    LeaseHeld,
+    LeaseLost,
+)
 from hybrid_ocr_core.job import (
     Clock,
     Document,
@@ -57,11 +64,11 @@ from hybrid_ocr_core.job import (
     utc_now,
 )
 from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
+from hybrid_ocr_core.table import Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_PART = "DynamoDB"
 _OPEN_INDEX = "open"
 #: Not a job: the item by which the sweepers of a fleet take turns.
 _TURN = {"pk": "SWEEP", "sk": "TURN"}
@@ -70,8 +77,6 @@ _RESEND_CAP = dt.timedelta(hours=1)
 #: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
 _TOMBSTONE_KEPT = dt.timedelta(days=15)
 
-#: DynamoDB's reserved words among our attribute names; it refuses an alias that is not used.
-_RESERVED = ("#status", "#owner", "#result")
 _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :now))"
 #: The guards of the transitions. tests/model explores the protocol with these very strings, and with each part of them
 #: taken away; a condition on a missing attribute is false, so none of them holds where there is no item.
@@ -88,6 +93,14 @@ CONDITIONS = {
     "erase": "attribute_exists(pk) AND attribute_not_exists(erased_at)",
     "purged": "attribute_exists(erased_at)",
 }
+#: Those of a job that is split. While chunks are out it has no lease, and is not free.
+_SPLIT = "#status = :processing AND attribute_exists(split_by) AND attribute_not_exists(lease_expires_at)"
+SPLIT_CONDITIONS = {
+    "split": "#status = :processing AND attempt = :mine",
+    "claim": f"{_SPLIT} AND chunks_left = :none",
+    "resend": f"sweep_at = :seen AND {_SPLIT}",
+}
+_FENCED = {**CONDITIONS, "split": SPLIT_CONDITIONS["split"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +113,13 @@ class OpenJob:
     is_erased: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """What to send: the job's own message, or those of the chunks of this split that nobody works on."""
+
+    split: int | None
+
+
 class JobStore:
     """The jobs of all tenants in one table. Raises ``Unavailable`` from every method when DynamoDB is away.
 
@@ -110,26 +130,18 @@ class JobStore:
     def __init__(
         self, client: DynamoDBClient, table: str, *, lease: dt.timedelta, attempt_budget: int, clock: Clock = utc_now
     ) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
         self._lease = lease
         self._attempt_budget = attempt_budget
         self._clock = clock
+        #: The parts of those jobs that are split.
+        self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
 
     def create(self, job: Job) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + self._lease))
-        with unavailable_on_error(_PART):
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=_serialise(item),
-                    ConditionExpression=CONDITIONS["create"],
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                # The id is 128 random bits, so an item that is there is our own: the first response was lost.
-                return
+        # The id is 128 random bits, so an item that is there is our own: the first response was lost.
+        self._table.put(item, condition=CONDITIONS["create"])
 
     def get(self, job: JobId) -> Job:
         """Read a job, strongly consistent.
@@ -137,9 +149,7 @@ class JobStore:
         Raises:
             JobNotFound: no such job, or it was erased.
         """
-        with unavailable_on_error(_PART):
-            response = self._client.get_item(TableName=self._table, Key=_key(job), ConsistentRead=True)
-        item = _deserialise(response.get("Item"))
+        item = self._table.get(key_of(job))
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
         return job_item.to_job(item)
@@ -157,25 +167,32 @@ class JobStore:
         now = self._clock()
         owner = uuid.uuid4().hex  # fresh per call: an item that shows it can only be this call's own write
         expires_at = now + self._lease
-        written, item = self._update(
-            job,
-            condition=f"{CONDITIONS['claim']} AND (attribute_not_exists(v) OR v <= :schema)",
-            update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
-            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one",
-            values={
-                ":queued": JobStatus.QUEUED,
-                ":processing": JobStatus.PROCESSING,
-                ":owner": owner,
-                ":now": milliseconds(now),
-                ":expires": milliseconds(expires_at),
-                ":sweep_at": milliseconds(expires_at + self._lease),
-                ":budget": self._attempt_budget,
-                ":schema": job_item.SCHEMA,
-                ":zero": 0,
-                ":one": 1,
-                ":stamp": job_item.stamp(now),
-            },
+        update = (
+            "SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
+            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one"
         )
+        values = {
+            ":processing": JobStatus.PROCESSING,
+            ":owner": owner,
+            ":expires": milliseconds(expires_at),
+            ":sweep_at": milliseconds(expires_at + self._lease),
+            ":zero": 0,
+            ":one": 1,
+            ":stamp": job_item.stamp(now),
+        }
+        guard = {
+            ":queued": JobStatus.QUEUED,
+            ":now": milliseconds(now),
+            ":budget": self._attempt_budget,
+            ":schema": job_item.SCHEMA,
+        }
+        condition = f"{CONDITIONS['claim']} AND (attribute_not_exists(v) OR v <= :schema)"
+        written, item = self._update(job, condition=condition, update=update, values=values | guard)
+        if not written and _is_home(item):
+            # The chunks are all home: this claim is to assemble the document.
+            written, item = self._update(
+                job, condition=SPLIT_CONDITIONS["claim"], update=update, values=values | {":none": 0}
+            )
         if not written and item.get("owner") != owner:
             raise self._why_not_claimed(item, now)
         found = job_item.to_job(item)
@@ -270,6 +287,35 @@ class JobStore:
             shows=lambda item: item.get("status") == JobStatus.QUEUED,
         )
 
+    def split(self, lease: Lease, document: Document, *, chunks: int, pages: int) -> None:
+        """Leave the job to its chunks, which are there: no lease, until the last of them is home.
+
+        This attempt is over, so ``attempt`` is raised: what its worker still sends, because it never heard of its
+        success, must not take the job back from its chunks. It also goes back to the budget. A crash between this
+        write and the sends leaves the chunks to the sweeper.
+
+        Raises:
+            LeaseLost: fenced off; the chunks of this attempt stay unseen.
+        """
+        now = self._clock()
+        self._update_mine(
+            lease,
+            "split",
+            update="SET split_by = :mine, chunks = :chunks, chunks_left = :chunks, progress = :progress,"
+            " document = :document, sweep_at = :sweep_at, resends = :zero, updated_at = :stamp,"
+            " attempt = attempt + :one, budget_used = budget_used - :one REMOVE #owner, lease_expires_at",
+            values={
+                ":chunks": chunks,
+                ":progress": job_item.from_progress(Progress(pages_done=0, pages_total=pages)),
+                ":document": job_item.from_document(document),
+                ":sweep_at": milliseconds(now + self._lease),
+                ":zero": 0,
+                ":stamp": job_item.stamp(now),
+            },
+            shows=lambda item: item.get("split_by") == lease.attempt,
+            leaves=lease.attempt + 1,
+        )
+
     def exhaust(self, job: Job) -> JobFailure:
         """A free job whose budget is used up -> FAILED ``out_of_attempts``, with the last reason.
 
@@ -307,16 +353,13 @@ class JobStore:
 
     def open_jobs(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob]:
         """Jobs whose ``sweep_at`` has passed, oldest first, at most ``limit``; a hint, for it may lag."""
-        with unavailable_on_error(_PART):
-            response = self._client.query(
-                TableName=self._table,
-                IndexName=_OPEN_INDEX,
-                KeyConditionExpression="open_shard = :shard AND sweep_at < :before",
-                ExpressionAttributeValues=_serialise({":shard": OPEN_SHARD, ":before": milliseconds(before)}),
-                Limit=limit,
-            )
-        for raw in response["Items"]:
-            item = _deserialise(raw)
+        due, _ = self._table.query(
+            "open_shard = :shard AND sweep_at < :before",
+            {":shard": OPEN_SHARD, ":before": milliseconds(before)},
+            IndexName=_OPEN_INDEX,
+            Limit=limit,
+        )
+        for item in due:
             yield OpenJob(
                 job=job_item.id_of(item),
                 sweep_at=int(item["sweep_at"]),
@@ -324,29 +367,24 @@ class JobStore:
                 is_erased="erased_at" in item,
             )
 
-    def resend(self, entry: OpenJob) -> bool:
-        """Take the right to send the message of a job that nobody works on again; False when someone else has it.
+    def resend(self, entry: OpenJob) -> Resend | None:
+        """Take the right to send again what a job waits for; None when someone else has that right.
 
         A crash between this write and the send leaves the job to a later sweep, after the new ``sweep_at``.
         """
         now = self._clock()
         # Jitter keeps the sweepers of a fleet from meeting at the same job, and makes the value this call's own.
         delay = min(_RESEND_CAP, self._lease * 2 ** min(entry.resends, 16)) * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
+        update = "SET sweep_at = :sweep_at ADD resends :one, version :one"
         sweep_at = milliseconds(now + delay)
-        written, item = self._update(
-            entry.job,
-            condition=CONDITIONS["resend"],
-            update="SET sweep_at = :sweep_at ADD resends :one, version :one",
-            values={
-                ":queued": JobStatus.QUEUED,
-                ":processing": JobStatus.PROCESSING,
-                ":now": milliseconds(now),
-                ":seen": entry.sweep_at,
-                ":sweep_at": sweep_at,
-                ":one": 1,
-            },
-        )
-        return written or item.get("sweep_at") == sweep_at
+        values = {":processing": JobStatus.PROCESSING, ":seen": entry.sweep_at, ":sweep_at": sweep_at, ":one": 1}
+        guard = {":queued": JobStatus.QUEUED, ":now": milliseconds(now)}
+        written, item = self._update(entry.job, condition=CONDITIONS["resend"], update=update, values=values | guard)
+        if not written and _is_unheld(item):
+            written, item = self._update(entry.job, condition=SPLIT_CONDITIONS["resend"], update=update, values=values)
+        if not written and item.get("sweep_at") != sweep_at:
+            return None
+        return Resend(split=int(item["split_by"]) if item.get("chunks_left") else None)
 
     def redrive(self, job: JobId) -> bool:
         """FAILED -> QUEUED with a new budget, for an operator; ``attempt`` goes on. False when it is not FAILED.
@@ -361,7 +399,7 @@ class JobStore:
             job,
             condition=CONDITIONS["redrive"],
             update="SET #status = :queued, budget_used = :zero, resends = :zero, open_shard = :shard,"
-            " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure",
+            " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure, split_by, chunks, chunks_left",
             values={
                 ":failed": JobStatus.FAILED,
                 ":queued": JobStatus.QUEUED,
@@ -392,7 +430,7 @@ class JobStore:
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
             " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at",
+            " lease_expires_at, split_by, chunks, chunks_left",
             values={
                 ":stamp": job_item.stamp(now),
                 ":shard": OPEN_SHARD,
@@ -419,8 +457,8 @@ class JobStore:
         cost the fleet its cap, but never its sweeps.
         """
         now = self._clock()
-        written, _ = self._update_item(
-            _TURN,
+        taken = Write(
+            key=_TURN,
             condition="attribute_not_exists(next_turn) OR next_turn <= :now OR next_turn > :wrong",
             update="SET next_turn = :next",
             values={
@@ -429,12 +467,12 @@ class JobStore:
                 ":wrong": milliseconds(now + 2 * spacing),
             },
         )
+        written, _ = self._table.update(taken)
         return written
 
     def ping(self) -> None:
         """Raises Unavailable unless the table answers. It reads, for DescribeTable is served by another part of AWS."""
-        with unavailable_on_error(_PART):
-            self._client.get_item(TableName=self._table, Key=_serialise(_TURN))
+        self._table.get(_TURN)
 
     def _why_not_claimed(self, item: Item, now: dt.datetime) -> Exception:
         if not item:
@@ -446,6 +484,8 @@ class JobStore:
             return JobFinished(job)
         if job.status is JobStatus.PROCESSING and job.lease_expires_at and job.lease_expires_at >= now:
             return LeaseHeld(job.lease_expires_at)
+        if job.chunks_left:
+            return ChunksOut("the job waits for its chunks")
         return AttemptsExhausted(job)
 
     def _update_mine(
@@ -456,15 +496,20 @@ class JobStore:
         update: str,
         values: Mapping[str, Any],
         shows: Callable[[Item], bool] = lambda _item: False,
+        leaves: int | None = None,
     ) -> None:
-        """A fenced write: needs PROCESSING and this lease's attempt; ``shows`` tells our own earlier write."""
+        """A fenced write: needs PROCESSING and this lease's attempt.
+
+        ``shows`` tells our own earlier write from the item that refused it, ``leaves`` is the attempt it left.
+        """
         written, item = self._update(
             lease.job,
-            condition=CONDITIONS[transition],
+            condition=_FENCED[transition],
             update=f"{update} ADD version :one",
             values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
         )
-        if not written and not (item.get("attempt") == lease.attempt and "erased_at" not in item and shows(item)):
+        is_ours = item.get("attempt") == (leaves or lease.attempt) and "erased_at" not in item and shows(item)
+        if not written and not is_ours:
             raise LeaseLost(f"attempt {lease.attempt} was fenced off")
 
     def _update(
@@ -476,48 +521,14 @@ class JobStore:
         values: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item]:
         """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it)."""
-        return self._update_item(key_of(job), condition=condition, update=update, values=values)
-
-    def _update_item(
-        self, key: Item, *, condition: str, update: str, values: Mapping[str, Any] | None
-    ) -> tuple[bool, Item]:
-        aliases = {alias: alias[1:] for alias in _RESERVED if alias in condition + update}
-        arguments: dict[str, Any] = {}
-        if aliases:
-            arguments["ExpressionAttributeNames"] = aliases
-        if values:
-            arguments["ExpressionAttributeValues"] = _serialise(values)
-        with unavailable_on_error(_PART):
-            try:
-                response = self._client.update_item(
-                    TableName=self._table,
-                    Key=_serialise(key),
-                    ConditionExpression=condition,
-                    UpdateExpression=update,
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **arguments,
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                # Raw DynamoDB JSON even where a resource made the call; absent when there was no item at all.
-                refused: Any = error.response.get("Item")
-                return False, _deserialise(refused)
-        return True, _deserialise(response.get("Attributes"))
+        write = Write(key=key_of(job), condition=condition, update=update, values=values or {})
+        return self._table.update(write)
 
 
-_serialiser = TypeSerializer()
-_deserialiser = TypeDeserializer()
+def _is_unheld(item: Item) -> bool:
+    """Split, and left to its chunks or to whoever assembles it."""
+    return item.get("status") == JobStatus.PROCESSING and "split_by" in item and "lease_expires_at" not in item
 
 
-def _key(job: JobId) -> dict[str, Any]:
-    return _serialise(key_of(job))
-
-
-def _serialise(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialiser.serialize(value) for name, value in values.items()}
-
-
-def _deserialise(raw: Mapping[str, Any] | None) -> Item:
-    return {name: _deserialiser.deserialize(value) for name, value in (raw or {}).items()}
+def _is_home(item: Item) -> bool:
+    return _is_unheld(item) and item["chunks_left"] == 0

@@ -1,4 +1,4 @@
-"""Keeps a claim alive while its document is read: renews the lease, then hides the message for as long.
+"""Keeps a claim alive while its document or chunk is read: renews the lease, then hides the message for as long.
 
 In this order: were the message hidden but the lease lapsed, the job would be free and nobody told to take it.
 
@@ -12,13 +12,12 @@ import contextvars
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from hybrid_ocr_core.errors import DocumentRejected, HybridOcrError, LeaseLost, Unavailable
-from hybrid_ocr_core.job import Document, Lease, Progress
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
-from hybrid_ocr_core.job_store import JobStore
 
 _log = logging.getLogger(__name__)
 
@@ -35,19 +34,17 @@ class Heartbeat:
 
     def __init__(
         self,
-        store: JobStore,
+        renew: Callable[[], object],
         queue: JobQueue,
         message: ReceivedMessage,
-        lease: Lease,
         *,
         lease_seconds: int,
         beat_seconds: float,
         job_seconds: float,
     ) -> None:
-        self._store = store
+        self._renew = renew
         self._queue = queue
         self._message = message
-        self._lease = lease
         self._lease_seconds = lease_seconds
         self._beat_seconds = beat_seconds
         self._ended = threading.Event()
@@ -91,14 +88,14 @@ class Heartbeat:
         if now - self._renewed_at > self._lease_seconds * 0.9:
             raise Unavailable("DynamoDB", "the lease could not be renewed in time")
 
-    def tell(self, progress: Progress, document: Document) -> None:
-        """Show progress; seldom enough that it costs little. Raises LeaseLost."""
+    def tell(self, renew: Callable[[], object]) -> None:
+        """A renewal that also shows progress; seldom enough that it costs little. Raises LeaseLost."""
         now = time.monotonic()
         if now - self._told_at < _PROGRESS_SECONDS:
             return
         self._told_at = now
         try:
-            self._store.renew(self._lease, progress, document)
+            renew()
             self._renewed_at = now
         except Unavailable as error:
             # Progress is a courtesy; the heartbeat decides whether the lease is in danger.
@@ -111,7 +108,7 @@ class Heartbeat:
             if started > self._ends_at:
                 return
             try:
-                self._store.renew(self._lease)
+                self._renew()
                 self._renewed_at = started
                 self._queue.hide(self._message, self._lease_seconds)
                 wait = self._beat_seconds

@@ -106,7 +106,7 @@ def _consume(settings: WorkerSettings) -> int:
         )
         threading.Thread(
             target=sweep_forever,
-            args=(Sweeper(parts.store, parts.queue, parts.documents, parts.letters),),
+            args=(_sweeper(settings, parts),),
             # Every process has a timer; together the processes of a machine sweep once in the interval.
             kwargs={"every_seconds": settings.sweep_seconds * settings.processes, "stop": shutdown.requested},
             name="sweeper",
@@ -131,11 +131,15 @@ def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[st
 
 def _sweep(settings: WorkerSettings, *, orphans: bool) -> int:
     parts = _connect(settings)
-    actions = Sweeper(parts.store, parts.queue, parts.documents, parts.letters).sweep()
+    actions = _sweeper(settings, parts).sweep()
     _log.info("Swept: %s actions.", actions, extra={"action": "swept"})
     if orphans:
         remove_orphans(parts.store, parts.documents)
     return 0
+
+
+def _sweeper(settings: WorkerSettings, parts: _Parts) -> Sweeper:
+    return Sweeper(parts.store, parts.queue, parts.documents, parts.letters, chunks_in_lane=settings.chunks_in_lane)
 
 
 def _dead_letters(settings: WorkerSettings, action: str, job_ids: Sequence[str]) -> int:

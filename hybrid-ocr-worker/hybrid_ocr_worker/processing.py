@@ -1,4 +1,4 @@
-"""The way of one message. The order of the steps is the design.
+"""The way of one job. The order of the steps is the design.
 
 1. claim       DynamoDB: QUEUED or lapsed -> PROCESSING, attempt + 1
 2. fetch       S3: the submitted bytes, checked against their hash
@@ -6,24 +6,27 @@
 4. upload      S3: the result, under this attempt's own keys
 5. complete    DynamoDB: PROCESSING -> DONE (or FAILED), if the attempt is still ours
 6. delete      SQS: only now, for until here the message is what brings the job back
+
+A long document is recognised by the whole fleet: step 3 then only cuts it up (``fan_out``), any worker reads a chunk
+(``chunks``), and when the last of them is home the job is claimed once more, and 4 to 6 follow.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
 import random
 import tempfile
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.document_store import DocumentStore, SourceMissing
 from hybrid_ocr_core.errors import (
     DOCUMENT_CODES,
     AttemptsExhausted,
+    ChunksOut,
     DocumentRejected,
     JobErased,
     JobFinished,
@@ -33,16 +36,19 @@ from hybrid_ocr_core.errors import (
     NewerSchema,
     Unavailable,
 )
-from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lease, Result, utc_now
+from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lease, Progress, Result, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_worker.attempts import Attempts
+from hybrid_ocr_worker.chunks import ChunkProcessor
+from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
-from hybrid_ocr_worker.recognition import Recogniser
+from hybrid_ocr_worker.recognition import Plan, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
-from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
+from hybrid_ocr_worker.shutdown import Shutdown
 
 _log = logging.getLogger(__name__)
 
@@ -51,19 +57,31 @@ _UNKNOWN_JOB_KEPT_SECONDS = 15 * 60
 _UNKNOWN_JOB_RETRY_SECONDS = 60
 #: What a later version wrote waits for a worker of that version; by then a rolling deployment has brought one.
 _NEWER_RETRY_SECONDS = 5 * 60
-_LONGEST_BACKOFF_SECONDS = 15 * 60
-
-
-class Owed(NamedTuple):
-    """A claim to be given back."""
-
-    lease: Lease
-    reason: str
-    spend_budget: bool
-    retry_in: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobClaim:
+    """A job that is ours."""
+
+    store: JobStore
+    lease: Lease
+    kind = "job"
+
+    @property
+    def names(self) -> dict[str, str | int]:
+        """For the log; the job itself is there already."""
+        return {"attempt": self.lease.attempt}
+
+    def renew(self) -> None:
+        """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
+        self.store.renew(self.lease)
+
+    def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
+        """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
+        self.store.release(self.lease, reason=reason, spend_budget=spend_budget, retry_in=retry_in)
+
+
+@dataclass(slots=True, kw_only=True)
 class Processor:
     """Everything one message needs. One thread."""
 
@@ -76,8 +94,32 @@ class Processor:
     shutdown: Shutdown
     scratch: Path
     clock: Clock = utc_now
-    #: Claims that an outage kept from being given back.
-    owed: list[Owed] = field(default_factory=list)
+    attempts: Attempts = field(init=False)
+    _fan_out: FanOut = field(init=False)
+    _chunks: ChunkProcessor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(settings=self.settings, queue=self.queue, sandbox=self.sandbox, shutdown=self.shutdown)
+        self._fan_out = FanOut(
+            settings=self.settings,
+            jobs=self.store,
+            chunks=self.store.chunks,
+            queue=self.queue,
+            documents=self.documents,
+            recogniser=self.recogniser,
+            sandbox=self.sandbox,
+        )
+        self._chunks = ChunkProcessor(
+            jobs=self.store,
+            chunks=self.store.chunks,
+            queue=self.queue,
+            documents=self.documents,
+            recogniser=self.recogniser,
+            attempts=self.attempts,
+            fan_out=self._fan_out,
+            scratch=self.scratch,
+            clock=self.clock,
+        )
 
     def process(self, message: ReceivedMessage) -> None:
         """Do what the message's job needs.
@@ -87,7 +129,7 @@ class Processor:
                 back by itself; until ``recover`` succeeds no other message must be taken.
         """
         try:
-            job_id = message.job()
+            work = message.work()
         except NewerMessage as error:
             _log.info("Left to a newer worker: %s.", error, extra={"action": "message_newer"})
             self.queue.hide(message, _jittered(_NEWER_RETRY_SECONDS))
@@ -98,9 +140,13 @@ class Processor:
             # A crash here leaves a second copy among the dead letters.
             self.queue.delete(message)
             return
+        job_id = work.job if isinstance(work, ChunkId) else work
         with log_context(job_id=job_id.job_id):
             try:
-                self._look_at(job_id, message)
+                if isinstance(work, ChunkId):
+                    self._chunks.process(work, message)
+                else:
+                    self._look_at(work, message)
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001 - the border of a message
@@ -116,11 +162,7 @@ class Processor:
         """
         self.store.ping()
         self.documents.ping()
-        while self.owed:
-            debt = self.owed[-1]
-            with log_context(job_id=debt.lease.job.job_id, attempt=debt.lease.attempt):
-                self._release(debt)
-            self.owed.pop()
+        self.attempts.settle()
 
     def _look_at(self, job_id: JobId, message: ReceivedMessage) -> None:
         try:
@@ -132,7 +174,8 @@ class Processor:
                 # But whoever gave it up may have died before the letter; one too many is harmless.
                 self.queue.send_to_dead_letters(message, job=job_id, reason=failure.message)
             self.queue.delete(message)
-        except JobErased:
+        except (JobErased, ChunksOut):
+            # What waits for its chunks is brought back by the last of them, or by the sweeper.
             self.queue.delete(message)
         except LeaseHeld as held:
             # Hidden for the rest of the other's lease: bouncing would run up the receive count of a healthy job.
@@ -152,57 +195,14 @@ class Processor:
         else:
             # A crash from here to the terminal write leaves PROCESSING with a lease that ends: the message shows
             # again with it, and the next claim is attempt + 1.
-            with log_context(attempt=lease.attempt):
-                self._work(job, lease, message)
-
-    def _work(self, job: Job, lease: Lease, message: ReceivedMessage) -> None:
-        started = time.monotonic()
-        _log.info("Claimed a job.", extra={"action": "job_claimed", "bytes": job.document.bytes})
-        heartbeat = Heartbeat(
-            self.store,
-            self.queue,
-            message,
-            lease,
-            lease_seconds=self.settings.lease_seconds,
-            beat_seconds=self.settings.heartbeat_seconds,
-            job_seconds=self.settings.job_seconds,
-        )
-        with heartbeat:
-            try:
-                self._finish(job, lease, heartbeat)
-            except LeaseLost as error:
-                # Someone else has the job, or had it: write nothing, delete nothing. If it was erased instead, the
-                # message comes back and is deleted then.
-                _log.info("Stopped: %s.", error, extra={"action": "lease_lost"})
-                return
-            except ShuttingDown:
-                self._give_back(lease, message, reason="the worker was stopped", spend_budget=False, delay=0)
-                return
-            except Unavailable as error:
-                self._give_back(lease, message, reason=str(error), spend_budget=False, delay=_backoff(message))
-                raise  # other jobs would fare no better
-            except Exception as error:  # noqa: BLE001 - the border of a message
-                # The border of a message. A defect of ours may be one of this document: it costs the budget.
-                _log.exception("An attempt failed.", extra={"action": "attempt_failed"})
-                reason = f"{type(error).__name__} in the worker"
-                self._give_back(lease, message, reason=reason, spend_budget=True, delay=_backoff(message))
-                return
-            # A crash here leaves a terminal job whose message comes back: the next receive deletes it.
-            self.queue.delete(message)
-        seconds = round(time.monotonic() - started, 3)
-        _log.info("Finished a job.", extra={"action": "job_finished", "seconds": seconds})
+            claim = JobClaim(store=self.store, lease=lease)
+            self.attempts.run(claim, message, lambda heartbeat: self._finish(job, lease, heartbeat))
 
     def _finish(self, job: Job, lease: Lease, heartbeat: Heartbeat) -> None:
-        """Bring the job to DONE, or to FAILED where the document is at fault."""
-
-        def still_wanted() -> None:
-            heartbeat.check()
-            self.shutdown.check()
-
-        self.sandbox.still_wanted = still_wanted
+        """Bring the job to DONE, to FAILED where the document is at fault, or to its chunks."""
         try:
             with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch) as directory:
-                self._complete(job, lease, heartbeat, Path(directory))
+                self._recognise(job, lease, heartbeat, Path(directory))
         except DocumentRejected as error:
             code = error.document_code
             failure = JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page)
@@ -212,10 +212,32 @@ class Processor:
             self.store.fail(lease, JobFailure(code="internal", message=str(error), retryable=True))
             _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
 
-    def _complete(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
-        still_wanted = self.sandbox.still_wanted
-        self.documents.get_source(job, directory / "source", still_wanted)
-        found = self.recogniser.recognise(job, directory, heartbeat.tell)
+    def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
+        self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
+        plan = self.recogniser.survey(job, directory)
+        if job.split is not None:
+            self._fan_out.collect(job, plan)
+        elif self._fan_out.is_worth_it(plan):
+            self._fan_out.split(lease, plan)
+            return
+        else:
+            self._read(lease, plan, heartbeat)
+        self._complete(job, lease, plan, heartbeat)
+        if job.split is not None:
+            self._fan_out.tidy(job)
+
+    def _read(self, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
+        failed: list[int] = []
+        for done, number in enumerate(plan.numbers):
+            progress = Progress(pages_done=done, pages_total=len(plan.numbers))
+            heartbeat.tell(partial(self.store.renew, lease, progress, plan.document))
+            if not self.recogniser.read_page(plan, number):
+                failed.append(number)
+                # At once: a document of bad pages only would take an hour.
+                self.recogniser.refuse_if_too_many(plan, failed)
+
+    def _complete(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
+        found = self.recogniser.draw(job, plan)
         for output, path in found.files.items():
             # Asked at every block: what is sent after the job was erased must end before its prefix is purged for good.
             self.documents.put_result(
@@ -231,34 +253,9 @@ class Processor:
             confidence=found.confidence,
             triage=found.triage,
             warnings=found.warnings,
+            failed_pages=found.failed_pages,
         )
         self.store.complete(lease, found.document, result)
-
-    def _give_back(
-        self, lease: Lease, message: ReceivedMessage, *, reason: str, spend_budget: bool, delay: float
-    ) -> None:
-        """PROCESSING -> QUEUED, and the message shown again after the delay."""
-        debt = Owed(lease, reason, spend_budget, dt.timedelta(seconds=delay))
-        try:
-            is_free = self._release(debt)
-        except Unavailable as error:
-            # The lease ends by itself and the message shows again; but then this attempt would count as the document's.
-            self.owed.append(debt)
-            _log.warning("Could not give the job back yet: %s.", error, extra={"action": "release_failed"})
-            return
-        if is_free:
-            # A crash here, or SQS away, leaves a QUEUED job whose message is hidden: it shows when that time is over.
-            with contextlib.suppress(Unavailable):
-                self.queue.hide(message, delay)
-
-    def _release(self, debt: Owed) -> bool:
-        try:
-            self.store.release(debt.lease, reason=debt.reason, spend_budget=debt.spend_budget, retry_in=debt.retry_in)
-        except LeaseLost:
-            _log.info("The job was taken over meanwhile.", extra={"action": "lease_lost"})
-            return False
-        _log.info("Gave the job back: %s.", debt.reason, extra={"action": "job_released"})
-        return True
 
     def _give_up(self, job: Job, message: ReceivedMessage) -> None:
         try:
@@ -270,12 +267,6 @@ class Processor:
         self.queue.send_to_dead_letters(message, job=job.id, reason=failure.message)
         self.queue.delete(message)
         _log.error("Gave up on a job.", extra={"action": "job_failed", "code": failure.code})
-
-
-def _backoff(message: ReceivedMessage) -> float:
-    """Full jitter over a window that doubles with each receive; seconds."""
-    window = min(_LONGEST_BACKOFF_SECONDS, 5.0 * 2 ** min(message.receive_count, 16))
-    return random.uniform(1.0, window)  # noqa: S311 - not cryptography
 
 
 def _jittered(seconds: float) -> float:

@@ -7,16 +7,17 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hybrid_ocr_core import media
-from hybrid_ocr_core.job import Confidence, Document, Job, Progress, Triage
+from hybrid_ocr_core.errors import DocumentRejected
+from hybrid_ocr_core.job import Confidence, Document, Job, Triage
 from hybrid_ocr_worker.ocr import formats
-from hybrid_ocr_worker.ocr.page_file import read_pages
-from hybrid_ocr_worker.ocr.result import PageResult, Source
+from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
+from hybrid_ocr_worker.ocr.result import PageResult, Source, failed_page
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
@@ -24,6 +25,10 @@ from hybrid_ocr_worker.settings import WorkerSettings
 _log = logging.getLogger(__name__)
 
 _SCHEMA = "hybrid-ocr/1"
+#: What one page may do without the document being at fault.
+_CODES_OF_A_PAGE = {"page_timeout", "engine_crashed"}
+#: A4, in points.
+_UNKNOWN_SIZE = (595.28, 841.89)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,33 @@ class Recognised:
     confidence: Confidence | None
     triage: Triage
     warnings: tuple[str, ...]
+    failed_pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A surveyed document, or a chunk of one. ``numbers`` are the document's pages that are to be read."""
+
+    #: What each request to the sandbox carries.
+    request: dict[str, Any]
+    document: Document
+    numbers: tuple[int, ...]
+    #: Of the document, also where this is a chunk of it.
+    pages_asked_for: int
+    is_chunk: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """Where source, pages and results are."""
+        return Path(self.request["directory"])
+
+    def place(self, number: int) -> int:
+        """Where the source holds a page of the document, from 1."""
+        return self.numbers.index(number) + 1 if self.is_chunk else number
+
+    def pages(self) -> Iterator[PageResult]:
+        """The pages that were read, one held at a time."""
+        return read_pages(self.directory, self.numbers)
 
 
 class Recogniser:
@@ -56,77 +88,137 @@ class Recogniser:
         self._engine = engine
 
     @full_disk_is_unavailable()
-    def recognise(self, job: Job, directory: Path, tell: Callable[[Progress, Document], None]) -> Recognised:
-        """Read ``directory/source``; the files of the result are left beside it.
+    def survey(self, job: Job, directory: Path, *, numbers: Sequence[int] | None = None) -> Plan:
+        """Look at ``directory/source``; what every later step needs.
+
+        ``numbers`` are the document's page numbers where the source is a chunk of it, in the order of its own pages.
 
         Raises:
             DocumentRejected: the document is at fault.
             Unavailable: the scratch disk is full.
             Whatever the sandbox's ``still_wanted`` raises.
         """
-        plan = self._preflight(job, directory)
-        facts = plan["preflight"]
-        document = replace(job.document, pages=facts["pages"], media_type=facts["media_type"])
-        numbers = job.options.pages.of(facts["pages"])
-        sources: set[str] = set()
-        for done, number in enumerate(numbers):
-            tell(Progress(pages_done=done, pages_total=len(numbers)), document)
-            sources.add(self._read_page(plan, number))
-        tell(Progress(pages_done=len(numbers), pages_total=len(numbers)), document)
-        confidence = _confidence(read_pages(directory, numbers))
-        return Recognised(
-            files=self._draw(job, plan, document, numbers, sources),
-            document=document,
-            pages=len(numbers),
-            confidence=confidence,
-            triage=confidence.triage if confidence else Triage.APPROVED,
-            warnings=tuple(facts["warnings"]),
-        )
-
-    def _preflight(self, job: Job, directory: Path) -> dict[str, Any]:
-        """What every later request to the sandbox carries."""
         self._sandbox.replace_if_worn()
-        plan: dict[str, Any] = {"directory": str(directory), **self._sandbox.limits_for(job.document.bytes)}
-        plan["preflight"] = self._sandbox.call_twice(
+        source = directory / "source"
+        request: dict[str, Any] = {"directory": str(directory), **self._sandbox.limits_for(source.stat().st_size)}
+        facts = self._sandbox.call_twice(
             "preflight",
             seconds=self._settings.preflight_seconds,
             max_pages=self._settings.max_pages,
             max_pixels=self._settings.max_image_megapixels * 1_000_000,
-            **plan,
+            **request,
         )
-        languages = job.options.languages
-        plan |= {"engine": self._engine.name, "languages": languages, "mode": job.options.mode.value}
-        return plan
+        request |= {
+            "preflight": facts,
+            "engine": self._engine.name,
+            "languages": job.options.languages,
+            "mode": job.options.mode.value,
+        }
+        if numbers is not None:
+            total = len(job.options.pages.of(job.document.pages or len(numbers)))
+            return Plan(
+                request=request, document=job.document, numbers=tuple(numbers), pages_asked_for=total, is_chunk=True
+            )
+        document = replace(job.document, pages=facts["pages"], media_type=facts["media_type"])
+        asked_for = tuple(job.options.pages.of(facts["pages"]))
+        return Plan(request=request, document=document, numbers=asked_for, pages_asked_for=len(asked_for))
 
-    def _read_page(self, plan: dict[str, Any], number: int) -> str:
+    @full_disk_is_unavailable()
+    def read_page(self, plan: Plan, number: int) -> bool:
+        """Read one page of the plan; it is left among the plan's page files. False when it is a failed page.
+
+        Raises:
+            As ``survey``.
+        """
         self._sandbox.replace_if_worn()
         started = time.monotonic()
         seconds = self._settings.page_seconds
-        read = self._sandbox.call_twice("page", seconds=seconds, page=number, page_seconds=seconds, **plan)
+        place = plan.place(number)
+        try:
+            read = self._sandbox.call_twice(
+                "page", seconds=seconds, page=place, shown_as=number, page_seconds=seconds, **plan.request
+            )
+        except DocumentRejected as error:
+            if error.document_code not in _CODES_OF_A_PAGE:
+                raise
+            self.give_up(plan, number, error.document_code)
+            return False
         _log.debug(
             "Read a page: %s, %s.",
             read["source"],
             read["reason"],
             extra={"action": "page_read", "page": number, "seconds": round(time.monotonic() - started, 3)},
         )
-        return str(read["source"])
+        return True
 
-    def _draw(
-        self, job: Job, plan: dict[str, Any], document: Document, numbers: list[int], sources: set[str]
-    ) -> dict[str, Path]:
-        """Every output, from the same words."""
-        directory = Path(plan["directory"])
-        files = {output: directory / f"result.{output}" for output in job.options.outputs}
+    def give_up(self, plan: Plan, number: int, code: str) -> None:
+        """Leave a failed page among the page files. Raises as ``survey``."""
+        _log.warning("A page could not be read: %s.", code, extra={"action": "page_failed", "page": number})
+        try:
+            seconds = self._settings.preflight_seconds
+            width, height = self._sandbox.call_twice("size", seconds=seconds, page=plan.place(number), **plan.request)
+        except DocumentRejected:
+            width, height = _UNKNOWN_SIZE
+        write_page(plan.directory, failed_page(number, width, height, code))
+
+    def refuse_if_too_many(self, plan: Plan, failed: Sequence[int]) -> None:
+        """A document of which too much is missing has failed.
+
+        Raises:
+            DocumentRejected: with the code of its first failed page.
+        """
+        if len(failed) * 100 > self._settings.failed_pages_percent * plan.pages_asked_for:
+            code = read_page(plan.directory, failed[0]).reason
+            message = f"{len(failed)} of {plan.pages_asked_for} pages could not be read"
+            raise DocumentRejected(code, message, failed[0])
+
+    @full_disk_is_unavailable()
+    def split(self, plan: Plan, chunks: Sequence[Sequence[int]]) -> list[Path]:
+        """Cut the document up, a file for each list of page numbers, beside the source. Raises as ``survey``."""
+        targets = [plan.directory / f"chunk-{number}" for number in range(1, len(chunks) + 1)]
+        self._sandbox.call_twice(
+            "split",
+            seconds=self._settings.page_seconds + sum(map(len, chunks)),
+            chunks=[list(chunk) for chunk in chunks],
+            targets=[str(target) for target in targets],
+            **plan.request,
+        )
+        return targets
+
+    @full_disk_is_unavailable()
+    def draw(self, job: Job, plan: Plan) -> Recognised:
+        """Every output, from the page files of the plan. Raises as ``survey``."""
+        sources: set[Source] = set()
+        failed: list[int] = []
+        for page in plan.pages():
+            sources.add(page.source)
+            if page.source is Source.FAILED:
+                failed.append(page.page)
+        if failed:
+            self.refuse_if_too_many(plan, failed)
+        confidence = _confidence(plan.pages())
+        return Recognised(
+            files=self._draw(job, plan, sources),
+            document=plan.document,
+            pages=len(plan.numbers),
+            confidence=confidence,
+            triage=confidence.triage if confidence else Triage.APPROVED,
+            warnings=tuple(plan.request["preflight"]["warnings"]),
+            failed_pages=tuple(failed),
+        )
+
+    def _draw(self, job: Job, plan: Plan, sources: Collection[Source]) -> dict[str, Path]:
+        files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
         for output, target in files.items():
-            pages = read_pages(directory, numbers)
             if output == "txt":
-                formats.draw_txt(pages, target)
+                formats.draw_txt(plan.pages(), target)
             elif output == "json":
-                formats.draw_json(self._header(job, document), pages, target)
+                formats.draw_json(self._header(job, plan.document), plan.pages(), target)
             elif output == "hocr":
-                formats.draw_hocr(pages, target, title=document.filename, engine=f"tesseract {self._engine.tesseract}")
+                engine = f"tesseract {self._engine.tesseract}"
+                formats.draw_hocr(plan.pages(), target, title=plan.document.filename, engine=engine)
             elif output == "pdf":
-                self._draw_pdf(plan, numbers, sources, target)
+                self._draw_pdf(plan, sources, target)
         return files
 
     def _header(self, job: Job, document: Document) -> dict[str, Any]:
@@ -147,16 +239,16 @@ class Recogniser:
             },
         }
 
-    def _draw_pdf(self, plan: dict[str, Any], numbers: list[int], sources: set[str], target: Path) -> None:
-        facts = plan["preflight"]
-        was_read = bool(sources & {Source.OCR.value, Source.HYBRID.value})
+    def _draw_pdf(self, plan: Plan, sources: Collection[Source], target: Path) -> None:
+        facts = plan.request["preflight"]
+        was_read = bool({Source.OCR, Source.HYBRID}.intersection(sources))
         is_as_it_was = facts["is_signed"] or not was_read
         if facts["media_type"] == media.PDF and is_as_it_was and not facts["was_encrypted"]:
             # Nothing to add, or a signature that any change would break: byte for byte.
-            shutil.copyfile(Path(plan["directory"]) / "source", target)
+            shutil.copyfile(plan.directory / "source", target)
             return
-        seconds = self._settings.page_seconds + len(numbers)
-        self._sandbox.call_twice("pdf", seconds=seconds, numbers=numbers, target=str(target), **plan)
+        seconds = self._settings.page_seconds + len(plan.numbers)
+        self._sandbox.call_twice("pdf", seconds=seconds, numbers=plan.numbers, target=str(target), **plan.request)
 
 
 def _confidence(pages: Iterator[PageResult]) -> Confidence | None:

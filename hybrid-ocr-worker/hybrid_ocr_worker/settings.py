@@ -32,6 +32,9 @@ class WorkerSettings:
     page_seconds: int
     child_memory_mb: int
     child_pages: int
+    chunk_pages: int
+    chunks_in_lane: int
+    failed_pages_percent: int
     log_level: str
 
     @classmethod
@@ -61,6 +64,9 @@ class WorkerSettings:
             page_seconds=reader.integer("OCR_PAGE_SECONDS", 60, least=1),
             child_memory_mb=reader.integer("OCR_CHILD_MEMORY_MB", 2048, least=512),
             child_pages=reader.integer("OCR_CHILD_PAGES", 200, least=1),
+            chunk_pages=reader.integer("OCR_CHUNK_PAGES", 10, least=1),
+            chunks_in_lane=reader.integer("OCR_CHUNKS_IN_LANE", 16, least=1),
+            failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         reader.expect(

@@ -13,11 +13,14 @@ import datetime as dt
 import logging
 import random
 import threading
+from collections.abc import Sequence
+from itertools import islice
 
+from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job import Clock, JobId, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenJob
 from hybrid_ocr_core.logs import log_context
@@ -41,9 +44,12 @@ class Sweeper:
         queue: JobQueue,
         documents: DocumentStore,
         letters: DeadLetterQueue | None = None,
+        *,
+        chunks_in_lane: int = 16,
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
+        self._chunks_in_lane = chunks_in_lane
         self._queue = queue
         self._documents = documents
         self._office = DeadLetterOffice(store=store, queue=queue, letters=letters) if letters else None
@@ -62,26 +68,39 @@ class Sweeper:
             # Before a job is put off to its next resend, lest each sweep of an outage puts one off for nothing.
             self._queue.ping()
             if self._store.take_turn(TURN):
-                actions = sum(self._act(entry) for entry in due)
+                for entry in due:
+                    if actions < MOST_PER_TURN:
+                        actions += self._act(entry)
         if self._office and self._sweeps % _LETTERS_EVERY_SWEEPS == 0:
             actions += self._office.sort(MOST_PER_TURN)
         self._sweeps += 1
         return actions
 
-    def _act(self, entry: OpenJob) -> bool:
+    def _act(self, entry: OpenJob) -> int:
         with log_context(job_id=entry.job.job_id):
             if entry.is_erased:
                 self._documents.purge(entry.job)
+                self._store.chunks.remove(entry.job)
                 # A crash here purges an empty prefix once more.
                 self._store.purged(entry)
                 _log.info("Purged an erased job.", extra={"action": "job_purged"})
-                return True
-            if not self._store.resend(entry):
-                return False
+                return 1
+            resend = self._store.resend(entry)
+            if resend is None:
+                return 0
             # A crash here leaves the job to a later sweep.
-            self._queue.send(entry.job)
+            lost: Sequence[JobId | ChunkId] = [entry.job]
+            if resend.split is not None:
+                lost = self._lost_chunks(entry.job, resend.split)
+            for work in lost:
+                self._queue.send(work)
             _log.info("Sent a job again that nobody took.", extra={"action": "job_resent"})
-            return True
+            return len(lost)
+
+    def _lost_chunks(self, job: JobId, split: int) -> list[ChunkId]:
+        """The first chunks of a split job that nobody works on. Each that comes home sends another."""
+        free = (chunk for chunk, is_free in self._store.chunks.unfinished(job, split) if is_free)
+        return list(islice(free, self._chunks_in_lane))
 
 
 def sweep_forever(sweeper: Sweeper, *, every_seconds: float, stop: threading.Event) -> None:

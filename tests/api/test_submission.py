@@ -43,7 +43,7 @@ def test_a_document_is_accepted_and_lies_in_bucket_table_and_queue(
     assert (job.document.filename, job.client_reference) == ("invoice.pdf", "order 7")
     assert _objects(clients) == [f"jobs/default/{body['job_id']}/source"]
     assert message is not None
-    assert message.job() == job_id
+    assert message.work() == job_id
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wrong"}, {"x-api-key": "\xfc" * 18}])

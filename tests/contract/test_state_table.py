@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from hybrid_ocr_core import job_store
+from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.errors import HybridOcrError, JobNotFound
 from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease
 from hybrid_ocr_core.job_store import JobStore, OpenJob
@@ -66,6 +67,12 @@ def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
         store.fail(lease, a_failure())
     elif state == "erased":
         store.erase(job.id)
+    elif "chunks" in state:
+        store.split(lease, a_document(pages=2), chunks=1, pages=2)
+        chunk = ChunkId(job=job.id, split=lease.attempt, number=1)
+        store.chunks.create([Chunk(id=chunk, pages=(1, 2))])
+        if "home" in state:
+            store.chunks.home(store.chunks.claim(chunk)[1], pages=2)
     elif "lapsed" in state:
         clock.advance(61)
     return job, lease
@@ -86,6 +93,7 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
         "renew": lambda: store.renew(lease),
         "complete": lambda: store.complete(lease, a_document(pages=2), a_result()),
         "fail": lambda: store.fail(lease, a_failure()),
+        "split": lambda: store.split(lease, a_document(pages=2), chunks=1, pages=2),
         "release": lambda: store.release(lease, reason="r", spend_budget=True, retry_in=_NOW),
         "exhaust": lambda: store.exhaust(job),
         "resend": resend,
@@ -104,6 +112,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING": {
+        "split": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
         "fail": JobStatus.FAILED,
@@ -111,6 +120,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING, lapsed": {
+        "split": JobStatus.PROCESSING,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
@@ -120,12 +130,21 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING, lapsed, spent": {
+        "split": JobStatus.PROCESSING,
         "exhaust": JobStatus.FAILED,
         "resend": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
         "fail": JobStatus.FAILED,
         "release": JobStatus.QUEUED,
+        "erase": None,
+    },
+    # Splitting twice is the same write; nothing else of that attempt is let through.
+    "PROCESSING, chunks out": {"split": JobStatus.PROCESSING, "resend": JobStatus.PROCESSING, "erase": None},
+    "PROCESSING, chunks home": {
+        "split": JobStatus.PROCESSING,
+        "claim": JobStatus.PROCESSING,
+        "resend": JobStatus.PROCESSING,
         "erase": None,
     },
     # A terminal write of the same attempt, sent twice, is the same write; of another kind it is refused.

@@ -25,7 +25,7 @@ def test_a_sent_job_is_received(queue: JobQueue) -> None:
 
     message = _receive(queue)
 
-    assert message.job() == _JOB
+    assert message.work() == _JOB
     assert message.receive_count == 1
     assert message.age_seconds < 60
 
@@ -58,7 +58,7 @@ def test_a_body_that_is_not_ours_is_malformed(body: str) -> None:
     message = ReceivedMessage(body=body, receipt_handle="h", receive_count=1, sent_at=0)
 
     with pytest.raises(MalformedMessage):
-        message.job()
+        message.work()
 
 
 def test_a_dead_letter_carries_job_and_reason(queue: JobQueue, clients: AwsClients, aws_settings: AwsSettings) -> None:

@@ -50,7 +50,9 @@ def check(world: World, scenario: Scenario) -> None:
             key = f"jobs/default/{job_id}/{item['result']['M']['attempt']['N']}/0/result.json"
             expected.add(key)
             body = world.clients.s3.get_object(Bucket=world.settings.bucket, Key=key)["Body"].read()
-            assert body == b"result of " + CONTENT
+            assert body == CONTENT
+        if end == "DONE":
+            _check_chunks(item, [chunk for chunk in world.chunks() if chunk["pk"] == item["pk"]])
     for job in world.erased:
         assert _end(items[job.job_id]) == "erased", "an acknowledged erasure was undone"
     found = world.clients.s3.list_objects_v2(Bucket=world.settings.bucket).get("Contents", [])
@@ -60,6 +62,16 @@ def check(world: World, scenario: Scenario) -> None:
     given_up = sum(_end(item) == "out_of_attempts" for item in items.values())
     # A fault, or a second copy of the message, may leave one too many; none may be missing.
     assert bool(letters) == bool(given_up), f"{letters} letters for {given_up} jobs that were given up"
+
+
+def _check_chunks(job: dict[str, Any], chunks: list[dict[str, Any]]) -> None:
+    """Those of the split that counted are all home, and were counted once."""
+    if "split_by" not in job:
+        return
+    counted = [chunk for chunk in chunks if chunk["sk"]["S"].startswith(f"C#{int(job['split_by']['N']):06d}#")]
+    assert job["chunks_left"]["N"] == "0", "a job is done while chunks are out"
+    assert len(counted) == int(job["chunks"]["N"])
+    assert all(chunk["status"]["S"] == "DONE" for chunk in counted), "a chunk is not home"
 
 
 def _end(item: dict[str, Any]) -> str:

@@ -76,6 +76,21 @@ def _sweep(world: World) -> None:
     world.work()
 
 
+def _fan_out(world: World) -> None:
+    world.recogniser.pages = 2  # two chunks, one after the other in the lane
+    world.submit()
+    for _ in range(4):
+        world.work()
+
+
+def _erase_while_split(world: World) -> None:
+    world.recogniser.pages = 2
+    world.recogniser.script = [world.erase]
+    world.submit()
+    world.work()
+    world.work()
+
+
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
@@ -86,4 +101,6 @@ SCENARIOS = [
     Scenario("erase", _erase, frozenset({"erased", "DONE"})),
     Scenario("sigterm", _sigterm, frozenset({"DONE"})),
     Scenario("sweep", _sweep, frozenset({"DONE"})),
+    Scenario("fan out", _fan_out, frozenset({"DONE"})),
+    Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"})),
 ]

@@ -19,47 +19,26 @@ from hybrid_ocr_core import aws
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Job, JobId, Triage
+from hybrid_ocr_core.job import JobId
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
-from hybrid_ocr_worker.recognition import Recognised, Recogniser
+from hybrid_ocr_worker.recognition import Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import LEASE, START, FakeClock, a_document
+from tests.builders import LEASE, START, FakeClock
 from tests.every_call.injector import Died, Injector
+from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
 BUDGET = 4
 _PATIENCE = 40
 _ACCOUNT = "123456789012"  # moto's
-
-
-class ScriptedRecogniser:
-    """Each recognition does the next thing of the script, and then succeeds."""
-
-    def __init__(self) -> None:
-        self.script: list[Callable[[], None]] = []
-        self.calls = 0
-
-    def recognise(self, _job: Job, directory: Path, _tell: object) -> Recognised:
-        self.calls += 1
-        if self.script:
-            self.script.pop(0)()
-        (directory / "result.json").write_bytes(b"result of " + (directory / "source").read_bytes())
-        return Recognised(
-            files={"json": directory / "result.json"},
-            document=a_document(CONTENT, pages=1),
-            pages=1,
-            confidence=None,
-            triage=Triage.APPROVED,
-            warnings=(),
-        )
 
 
 class World:
@@ -93,14 +72,20 @@ class World:
             queue.pending_messages.clear()
             queue.deleted_messages.clear()
         self.clock.now = START
-        self.recogniser.script, self.recogniser.calls = [], 0
+        self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
         self.accepted, self.erased = [], []
 
     def items(self) -> list[dict[str, Any]]:
         """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
+        return [item for item in self._rows() if item["sk"]["S"] == "META"]
+
+    def chunks(self) -> list[dict[str, Any]]:
+        """The chunks in the table."""
+        return [item for item in self._rows() if item["sk"]["S"].startswith("C#")]
+
+    def _rows(self) -> list[dict[str, Any]]:
         rows = self._table().items.values()
-        found = [item.to_json()["Attributes"] for row in rows for item in row.values()]
-        return [item for item in found if item["sk"]["S"] == "META"]
+        return [item.to_json()["Attributes"] for row in rows for item in row.values()]
 
     def depth(self, url: str) -> int:
         """Messages in a queue, visible or not."""
@@ -184,6 +169,7 @@ class World:
 
     def _processor(self) -> Processor:
         environment = {"AWS_REGION": "r", "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "q"}
+        environment |= {"OCR_CHUNK_PAGES": "1", "OCR_CHUNKS_IN_LANE": "1"}
         return Processor(
             settings=WorkerSettings.from_env(environment),
             store=self.store,

@@ -23,6 +23,7 @@ from hybrid_ocr_worker.settings import WorkerSettings
 from tests.builders import a_document, a_job
 from tests.hostile import HOSTILE
 from tests.make_documents import born_digital
+from tests.recognisers import read
 
 #: A document that ended well, with words and without; every other end is a code of the closed list.
 READ, WORDLESS = "read", "wordless"
@@ -59,7 +60,7 @@ class Gauntlet:
             directory = Path(name)
             (directory / "source").write_bytes(content)
             try:
-                found = self._recogniser.recognise(job, directory, lambda _progress, _document: None)
+                found = read(self._recogniser, job, directory)
                 pages = found.pages
                 if not any(page.words for page in read_pages(directory, range(1, pages + 1))):
                     end = WORDLESS

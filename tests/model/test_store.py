@@ -214,7 +214,7 @@ def _call(store: JobStore, write: Write) -> str:
         "exhaust": lambda: store.exhaust(
             a_job(job_id=_JOB.job_id, attempt=write.attempt, budget_used=_SCENARIO.budget)
         ),
-        "resend": lambda: store.resend(entry),
+        "resend": lambda: store.resend(entry) is not None,
         "redrive": lambda: store.redrive(_JOB.id),
         "erase": lambda: store.erase(_JOB.id),
         "purged": lambda: store.purged(entry),

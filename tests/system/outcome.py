@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -117,7 +117,9 @@ def settle(stack: Stack) -> None:
     stack.wait_until(lambda: not open_jobs(stack) and stack.messages() == 0, "all jobs to end")
 
 
-def check(stack: Stack, ends: Mapping[str, Collection[str]], word: bytes) -> None:
+def check(
+    stack: Stack, ends: Mapping[str, Collection[str]], word: bytes, *, suffixes: Sequence[str] = ("txt", "json", "pdf")
+) -> None:
     """After ``settle``: every job of ``ends`` came to one of its ends; what is DONE has one result, which is right.
 
     Jobs that are not in ``ends`` are those whose client never got an answer: they ended too.
@@ -138,7 +140,7 @@ def check(stack: Stack, ends: Mapping[str, Collection[str]], word: bytes) -> Non
         expected.add(f"jobs/default/{job_id}/source")
         if end_of(item) == "DONE":
             attempt = item["result"]["M"]["attempt"]["N"]
-            files = [f"jobs/default/{job_id}/{attempt}/0/result.{suffix}" for suffix in ("txt", "json", "pdf")]
+            files = [f"jobs/default/{job_id}/{attempt}/0/result.{suffix}" for suffix in suffixes]
             expected.update(files)
             text = s3.get_object(Bucket=_BUCKET, Key=files[0])["Body"].read()
             assert word in text, f"{job_id}: DONE without its text"

@@ -39,8 +39,21 @@ _BUDGET = 12
 _OWN_WORK_SECONDS = 30
 _SMALL = GENERATED["born-digital.pdf"]()
 _BROKEN = _SMALL[: len(_SMALL) // 2]
-#: Some seconds of work, so that the heartbeat beats.
-_LONG = long_scan(12)
+#: Some seconds of work, so that the heartbeat beats; and so many pages more that the document is split.
+_LONG = long_scan(10)
+_LONGER = long_scan(13)
+
+
+_STEPS_OF_A_LONG_DOCUMENT = (
+    "Recogniser.split",
+    "DocumentStore.put_chunk",
+    "ChunkStore.",
+    "JobStore.split",
+    "DocumentStore.get_chunk",
+    "DocumentStore.put_page",
+    "DocumentStore.get_page",
+    "DocumentStore.tidy",
+)
 
 
 class Clients:
@@ -60,6 +73,9 @@ class Clients:
 
     def long(self) -> None:
         self._submit(_LONG, {"DONE"})
+
+    def split(self) -> None:
+        self._submit(_LONGER, {"DONE"})
 
     def broken(self) -> None:
         self._submit(_BROKEN, {"corrupt_document"})
@@ -100,6 +116,7 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
         "worker.JobStore.renew": clients.long,
         "worker.JobQueue.hide": clients.long,
         "worker.JobStore.release": clients.long,
+        **{f"worker.{step}": clients.split for step in _STEPS_OF_A_LONG_DOCUMENT},
         "worker.JobStore.fail": clients.broken,
         "worker.JobStore.exhaust": clients.exhausted,
         "worker.JobQueue.send_to_dead_letters": clients.exhausted,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.job import Job, JobId, Triage
+from hybrid_ocr_core.job import JobId
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.processing import Processor
-from hybrid_ocr_worker.recognition import EngineInfo, Recognised, Recogniser
+from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 from tests.builders import FakeClock, a_document, a_job
+from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 stub"
 
@@ -44,30 +45,9 @@ def real_processor(store: JobStore, queue: JobQueue, documents: DocumentStore, t
         )
 
 
-class FakeRecogniser:
-    """Does what it is told instead of reading; counts how often it was asked."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.act: Callable[[], None] = lambda: None
-
-    def recognise(self, job: Job, directory: Path, _tell: object) -> Recognised:
-        self.calls += 1
-        self.act()
-        (directory / "result.json").write_bytes((directory / "source").read_bytes())
-        return Recognised(
-            files={"json": directory / "result.json"},
-            document=a_document(CONTENT, pages=1),
-            pages=1,
-            confidence=None,
-            triage=Triage.APPROVED,
-            warnings=(),
-        )
-
-
 @pytest.fixture
-def recogniser() -> FakeRecogniser:
-    return FakeRecogniser()
+def recogniser() -> ScriptedRecogniser:
+    return ScriptedRecogniser()
 
 
 @pytest.fixture
@@ -77,7 +57,7 @@ def processor(
     queue: JobQueue,
     documents: DocumentStore,
     clock: FakeClock,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     tmp_path: Path,
 ) -> Processor:
     environment = {

@@ -60,7 +60,7 @@ def test_a_redriven_job_is_queued_with_a_new_budget_and_a_higher_attempt(
     message = queue.receive(visibility_seconds=60, wait_seconds=0)
     assert outcome == "sent again"
     assert message is not None
-    assert message.job() == job.id
+    assert message.work() == job.id
     claimed, lease = store.claim(job.id)
     assert (claimed.budget_used, lease.attempt, claimed.failure) == (1, 4, None)
     assert list(office.redrive([])) == []

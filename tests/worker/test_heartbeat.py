@@ -18,7 +18,7 @@ from hybrid_ocr_worker.heartbeat import Heartbeat, HeartbeatDied
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.settings import WorkerSettings
 from tests.builders import a_job
-from tests.worker.conftest import FakeRecogniser
+from tests.recognisers import ScriptedRecogniser
 
 _LONG_AGO = 10**6
 _PATIENCE_SECONDS = 10.0
@@ -35,7 +35,7 @@ def claimed(store: JobStore, queue: JobQueue) -> Callable[..., Heartbeat]:
 
     def beat(**seconds: float) -> Heartbeat:
         numbers = {"lease_seconds": 60, "beat_seconds": 0.01, "job_seconds": _LONG_AGO} | seconds
-        return Heartbeat(store, queue, message, lease, **numbers)  # type: ignore[arg-type]
+        return Heartbeat(lambda: store.renew(lease), queue, message, **numbers)  # type: ignore[arg-type]
 
     return beat
 
@@ -67,7 +67,7 @@ def test_a_dead_heartbeat_costs_the_attempt_for_it_may_be_a_defect_of_every_atte
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def die(*_: object) -> None:
@@ -123,7 +123,7 @@ def test_a_document_that_takes_for_ever_ends_failed(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(WorkerSettings, "job_seconds", 0.05, raising=False)

@@ -21,11 +21,12 @@ from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore, OpenJob
 from hybrid_ocr_worker import sweeper as sweeper_module
-from hybrid_ocr_worker.processing import _LONGEST_BACKOFF_SECONDS, Processor
+from hybrid_ocr_worker.attempts import _LONGEST_BACKOFF_SECONDS
+from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import MOST_PER_TURN, TURN, Sweeper
 from tests.builders import LEASE, FakeClock, a_job
 from tests.faults import away
-from tests.worker.conftest import FakeRecogniser
+from tests.recognisers import ScriptedRecogniser
 
 _CAP_PER_SECOND = 50
 
@@ -52,7 +53,7 @@ def test_with_the_bucket_away_the_job_is_given_back_with_a_growing_delay_and_a_w
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     hidden: list[float],
     at: str,
@@ -88,7 +89,7 @@ def test_a_claim_that_an_outage_interrupts_is_given_back_after_it_and_costs_no_b
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     clock: FakeClock,
 ) -> None:
@@ -104,7 +105,7 @@ def test_a_claim_that_an_outage_interrupts_is_given_back_after_it_and_costs_no_b
     processor.recover()
 
     given_back = store.get(job)
-    assert (given_back.status, given_back.budget_used, processor.owed) == (JobStatus.QUEUED, 0, [])
+    assert (given_back.status, given_back.budget_used, processor.attempts.owed) == (JobStatus.QUEUED, 0, [])
 
 
 @pytest.mark.failure(41)
@@ -113,7 +114,7 @@ def test_a_claim_that_someone_took_over_in_the_outage_is_not_given_back(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     clock: FakeClock,
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_claim_that_someone_took_over_in_the_outage_is_not_given_back(
 
     processor.recover()
 
-    assert (store.get(job).status, store.get(job).attempt, processor.owed) == (JobStatus.PROCESSING, 2, [])
+    assert (store.get(job).status, store.get(job).attempt, processor.attempts.owed) == (JobStatus.PROCESSING, 2, [])
 
 
 class _Fleet:
@@ -334,7 +335,7 @@ def test_a_busy_job_costs_its_message_one_receive_a_lease(
 
 @pytest.mark.failure(20)
 def test_a_message_that_is_received_again_after_its_delete_has_no_effect(
-    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: FakeRecogniser
+    processor: Processor, job: JobId, store: JobStore, queue: JobQueue, recogniser: ScriptedRecogniser
 ) -> None:
     message = _receive(queue)
     processor.process(message)

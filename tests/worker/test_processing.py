@@ -19,7 +19,8 @@ from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.shutdown import ShuttingDown
 from tests.builders import FakeClock
 from tests.faults import away
-from tests.worker.conftest import CONTENT, FakeRecogniser
+from tests.recognisers import ScriptedRecogniser
+from tests.worker.conftest import CONTENT
 
 
 def _receive(queue: JobQueue) -> ReceivedMessage:
@@ -58,7 +59,7 @@ def test_a_finished_job_is_deleted_from_the_queue_without_work(
     processor: Processor,
     job: JobId,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
@@ -77,7 +78,7 @@ def test_a_live_lease_of_another_hides_the_message_for_the_rest_of_it(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
 ) -> None:
@@ -97,7 +98,7 @@ def test_a_document_at_fault_ends_failed_at_once_with_its_code(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
@@ -122,7 +123,7 @@ def test_what_may_pass_gives_the_job_back_and_keeps_the_message(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
     error: Exception,
@@ -144,7 +145,7 @@ def test_a_job_that_fails_every_time_ends_out_of_attempts_with_a_dead_letter(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
@@ -167,7 +168,7 @@ def test_a_worker_that_was_fenced_off_writes_nothing_and_deletes_nothing(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
     clock: FakeClock,
@@ -189,7 +190,7 @@ def test_an_erased_job_stops_its_worker_and_its_message_goes(
     job: JobId,
     store: JobStore,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
@@ -211,7 +212,7 @@ def test_a_source_that_was_swapped_ends_the_job(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
 ) -> None:
     documents.put_source(job, io.BytesIO(b"%PDF-1.7 other"), "application/pdf")
 
@@ -254,7 +255,7 @@ def test_with_the_table_away_after_the_work_the_message_stays(
     processor: Processor,
     job: JobId,
     queue: JobQueue,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     clients: AwsClients,
     aws_settings: AwsSettings,
     store: JobStore,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pikepdf import Pdf
 
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import DocumentRejected, Unavailable
@@ -28,6 +29,7 @@ from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from tests.builders import a_document, a_job
 from tests.hostile import HOSTILE
 from tests.make_documents import GENERATED
+from tests.recognisers import read
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def recogniser(real_processor: Processor) -> Recogniser:
 def _recognise(recogniser: Recogniser, content: bytes, directory: Path) -> Recognised:
     directory.mkdir(exist_ok=True)
     (directory / "source").write_bytes(content)
-    return recogniser.recognise(a_job(document=a_document(content)), directory, lambda _progress, _document: None)
+    return read(recogniser, a_job(document=a_document(content)), directory)
 
 
 @pytest.mark.failure(36)
@@ -129,7 +131,7 @@ def test_a_full_disk_is_no_fault_of_the_document(recogniser: Recogniser, small_d
     _fill(small_disk, but=4096)
 
     with pytest.raises(Unavailable, match="the scratch disk"):
-        recogniser.recognise(a_job(document=a_document(content)), small_disk / "job", lambda *_: None)
+        read(recogniser, a_job(document=a_document(content)), small_disk / "job")
 
     (small_disk / "filler").unlink()
     assert _recognise(recogniser, content, small_disk / "job").pages
@@ -175,3 +177,46 @@ def test_a_full_disk_has_a_name_of_its_own_on_both_sides(number: int) -> None:
 def test_another_error_of_the_disk_is_none_of_a_full_one() -> None:
     with pytest.raises(PermissionError), full_disk_is_unavailable():
         raise PermissionError(errno.EACCES, "no")
+
+
+def _with_a_bad_page(good: int) -> bytes:
+    """Pages with text, and before the last of them one that nobody can draw in time."""
+    with (
+        Pdf.open(io.BytesIO(GENERATED["born-digital.pdf"]())) as text,
+        Pdf.open(io.BytesIO(HOSTILE["forms-of-ten-billion-squares.pdf"].make())) as bad,
+        Pdf.new() as whole,
+    ):
+        for _ in range(good - 1):
+            whole.pages.append(text.pages[0])
+        whole.pages.append(bad.pages[0])
+        whole.pages.append(text.pages[0])
+        target = io.BytesIO()
+        whole.save(target)
+    return target.getvalue()
+
+
+@pytest.fixture
+def hasty(recogniser: Recogniser) -> Recogniser:
+    recogniser._settings = replace(recogniser._settings, page_seconds=2)
+    return recogniser
+
+
+def test_one_bad_page_is_a_failed_page_and_not_a_failed_document(hasty: Recogniser, tmp_path: Path) -> None:
+    found = _recognise(hasty, _with_a_bad_page(11), tmp_path / "job")
+
+    assert (found.pages, found.failed_pages) == (12, (11,))
+    pages = json.loads(found.files["json"].read_text())["pages"]
+    assert [page["source"] for page in pages] == ["native"] * 10 + ["failed", "native"]
+    assert (pages[10]["reason"], pages[10]["words"], pages[10]["confidence"]) == ("page_timeout", [], None)
+    assert pages[10]["width"] > 1
+    assert found.files["txt"].read_text().split("\f")[10] == "\n"
+    with Pdf.open(found.files["pdf"]) as pdf:
+        assert len(pdf.pages) == 12
+
+
+def test_a_document_of_which_too_much_is_missing_has_failed(hasty: Recogniser, tmp_path: Path) -> None:
+    with pytest.raises(DocumentRejected) as rejected:
+        _recognise(hasty, _with_a_bad_page(2), tmp_path / "job")
+
+    assert (rejected.value.document_code, rejected.value.page) == ("page_timeout", 2)
+    assert "1 of 3 pages" in str(rejected.value)

@@ -28,7 +28,7 @@ def test_a_job_that_nobody_took_for_a_minute_is_sent_again_once(
 
     message = queue.receive(visibility_seconds=30, wait_seconds=0)
     assert message is not None
-    assert message.job() == job.id
+    assert message.work() == job.id
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
@@ -48,7 +48,7 @@ def test_a_running_job_is_left_alone_until_its_lease_has_long_ended(
 
     message = queue.receive(visibility_seconds=30, wait_seconds=0)
     assert message is not None
-    assert message.job() == job.id
+    assert message.work() == job.id
     assert store.claim(job.id)[1].attempt == 2
 
 

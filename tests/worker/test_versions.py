@@ -25,7 +25,7 @@ from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.builders import FakeClock
-from tests.worker.conftest import FakeRecogniser
+from tests.recognisers import ScriptedRecogniser
 
 _JOB_ID = "a" * 32
 _HOSTILE = st.text(st.characters(codec=None), max_size=40)
@@ -118,7 +118,7 @@ def test_an_item_that_cannot_be_read_ends_no_worker(
 
 @pytest.mark.failure(50)
 def test_a_message_of_a_later_version_is_left_to_a_newer_worker(processor: Processor, sqs: _Sent) -> None:
-    processor.process(_message('{"v": 2, "whatever": "comes"}'))
+    processor.process(_message('{"v": 3, "whatever": "comes"}'))
 
     assert (sqs.letters, sqs.deleted) == ([], 0)
     assert 240 <= sqs.hidden[0] <= 360
@@ -146,7 +146,7 @@ def test_a_job_of_a_later_version_is_left_as_it_is(
     store: JobStore,
     queue: JobQueue,
     clients: AwsClients,
-    recogniser: FakeRecogniser,
+    recogniser: ScriptedRecogniser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hidden: list[float] = []

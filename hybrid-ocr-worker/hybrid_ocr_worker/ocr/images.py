@@ -48,7 +48,12 @@ def usable_dpi(image: Image.Image) -> tuple[float, float] | None:
         return None
     if not all(math.isfinite(dpi) and LEAST_DPI <= dpi <= MOST_DPI for dpi in (across, down)):
         return None
-    return (down, across) if orientation(image) in _SIDEWAYS else (across, down)
+    return (down, across) if is_sideways(image) else (across, down)
+
+
+def is_sideways(image: Image.Image) -> bool:
+    """Tell whether the EXIF orientation swaps width and height."""
+    return orientation(image) in _SIDEWAYS
 
 
 def orientation(image: Image.Image) -> int:

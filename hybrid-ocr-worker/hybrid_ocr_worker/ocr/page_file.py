@@ -12,7 +12,7 @@ from hybrid_ocr_worker.ocr.result import PageResult, Source, Word
 
 def write_page(directory: Path, page: PageResult) -> None:
     """Store one page; whole or not at all."""
-    path = _path(directory, page.page)
+    path = page_path(directory, page.page)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(asdict(page), ensure_ascii=False), encoding="utf-8")
@@ -21,7 +21,7 @@ def write_page(directory: Path, page: PageResult) -> None:
 
 def read_page(directory: Path, number: int) -> PageResult:
     """Read one page back."""
-    fields = json.loads(_path(directory, number).read_text(encoding="utf-8"))
+    fields = json.loads(page_path(directory, number).read_text(encoding="utf-8"))
     words = tuple(Word(**{**word, "bbox": tuple(word["bbox"])}) for word in fields.pop("words"))
     pixels = fields.pop("pixels")
     source = Source(fields.pop("source"))
@@ -33,5 +33,6 @@ def read_pages(directory: Path, numbers: Iterable[int]) -> Iterator[PageResult]:
     return (read_page(directory, number) for number in numbers)
 
 
-def _path(directory: Path, number: int) -> Path:
+def page_path(directory: Path, number: int) -> Path:
+    """Where a page is."""
     return directory / "pages" / f"{number:06d}.json"

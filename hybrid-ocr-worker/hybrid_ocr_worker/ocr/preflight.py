@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_worker.ocr import png_check
-from hybrid_ocr_worker.ocr.images import page_frames
+from hybrid_ocr_worker.ocr.images import is_sideways, page_frames, usable_dpi
 from hybrid_ocr_worker.ocr.signatures import is_signed
 
 #: The only decoders of Pillow that foreign bytes may reach.
@@ -29,10 +29,14 @@ _TAIL_BYTES = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """What is known of a document before any page is read. ``frames`` are those of an image that are pages."""
+    """What is known of a document before any page is read.
+
+    ``scans`` counts the pages that will hardly be read without OCR; ``frames`` are those of an image that are pages.
+    """
 
     media_type: str
     pages: int
+    scans: int
     warnings: tuple[str, ...]
     frames: tuple[int, ...] = ()
     user_units: dict[str, float] | None = None
@@ -60,6 +64,15 @@ def inspect(source: Path, working_copy: Path, *, max_pages: int, max_pixels: int
     return _inspect_image(source, working_copy, media_type, max_pages=max_pages, max_pixels=max_pixels)
 
 
+def frame_size(path: Path, frame: int) -> tuple[float, float]:
+    """Tell the size in points of a frame as it is shown; one pixel is one point where there is no usable resolution."""
+    with Image.open(path, formats=IMAGE_FORMATS) as image:
+        image.seek(frame)
+        across, down = usable_dpi(image) or (72.0, 72.0)
+        width, height = image.size[::-1] if is_sideways(image) else image.size
+    return width / across * 72, height / down * 72
+
+
 def _inspect_pdf(source: Path, working_copy: Path, *, max_pages: int) -> Preflight:
     try:
         pdf = pikepdf.open(source, suppress_warnings=True)
@@ -82,6 +95,7 @@ def _inspect_pdf(source: Path, working_copy: Path, *, max_pages: int) -> Preflig
             preflight = Preflight(
                 media_type=media.PDF,
                 pages=pages,
+                scans=sum(not _has_font(page.obj.get("/Resources")) for page in pdf.pages),
                 warnings=_warnings(pdf, is_damaged=is_damaged),
                 user_units=_user_units(pdf),
                 was_encrypted=pdf.is_encrypted,
@@ -99,6 +113,22 @@ def _inspect_pdf(source: Path, working_copy: Path, *, max_pages: int) -> Preflig
 def _warnings(pdf: pikepdf.Pdf, *, is_damaged: bool) -> tuple[str, ...]:
     found = {"repaired": is_damaged, "decrypted": pdf.is_encrypted, "signed": is_signed(pdf)}
     return tuple(name for name, holds in found.items() if holds)
+
+
+def _has_font(resources: pikepdf.Object | None, depth: int = 3) -> bool:
+    """Can there be text on a page with these resources? Looks into forms, a few levels down."""
+    if not isinstance(resources, pikepdf.Dictionary):
+        return False
+    if resources.get("/Font"):
+        return True
+    objects = resources.get("/XObject")
+    if depth == 0 or not isinstance(objects, pikepdf.Dictionary):
+        return False
+    return any(
+        _has_font(form.get("/Resources"), depth - 1)
+        for form in objects.values()
+        if isinstance(form, pikepdf.Stream) and form.get("/Subtype") == "/Form"
+    )
 
 
 def _user_units(pdf: pikepdf.Pdf) -> dict[str, float]:
@@ -165,6 +195,7 @@ def _inspect_image(source: Path, working_copy: Path, media_type: str, *, max_pag
     return Preflight(
         media_type=media_type,
         pages=len(frames),
+        scans=len(frames),
         warnings=("animation_first_frame_only",) if is_animation else (),
         frames=frames,
     )

@@ -20,6 +20,7 @@ class Source(StrEnum):
     OCR = "ocr"
     HYBRID = "hybrid"
     BLANK = "blank"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,23 @@ class PageResult:
         """The words, line by line in reading order."""
         for _, words in groupby(self.words, key=lambda word: (word.block, word.paragraph, word.line)):
             yield list(words)
+
+
+def failed_page(number: int, width: float, height: float, code: str) -> PageResult:
+    """A page that could not be read."""
+    return PageResult(
+        page=number,
+        width=width,
+        height=height,
+        pixels=None,
+        dpi=None,
+        rotation=0,
+        source=Source.FAILED,
+        reason=code,
+        evidence={},
+        words=(),
+        confidence=None,
+    )
 
 
 def page_text(words: tuple[Word, ...]) -> str:

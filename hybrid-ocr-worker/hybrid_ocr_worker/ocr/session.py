@@ -3,15 +3,19 @@
 probe      which engine is there, its version and languages
 preflight  inspect a document
 page       read one page and store it
+size       how large a page is that could not be read
+split      cut the document up into chunks
 pdf        draw the searchable PDF
 """
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pikepdf import Pdf
 from PIL import Image
 
 from hybrid_ocr_core import media
@@ -21,8 +25,10 @@ from hybrid_ocr_worker.ocr.engine import OcrEngine
 from hybrid_ocr_worker.ocr.image_pdf import image_to_pdf
 from hybrid_ocr_worker.ocr.native_text import NativeTextReader
 from hybrid_ocr_worker.ocr.page_file import read_pages, write_page
+from hybrid_ocr_worker.ocr.page_geometry import shown_page
 from hybrid_ocr_worker.ocr.rasteriser import MOST_PIXELS, SECOND_TRY_PIXELS
 from hybrid_ocr_worker.ocr.reader import PageReader
+from hybrid_ocr_worker.ocr.splitter import split_image, split_pdf
 from hybrid_ocr_worker.ocr.text_layer import draw_searchable_pdf
 
 _WORKING_COPY = "working-copy"
@@ -36,16 +42,22 @@ class Session:
         self._engine: OcrEngine | None = None
         self._text: tuple[Path, NativeTextReader] | None = None
 
-    def handle(self, request: dict[str, Any]) -> dict[str, Any] | None:
+    def handle(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Answer one request.
 
         Raises:
             DocumentRejected: the document is at fault.
         """
         command = request.pop("command")
-        return {"probe": self._probe, "preflight": self._preflight, "page": self._page, "pdf": self._pdf}[command](
-            request
-        )
+        answer = {
+            "probe": self._probe,
+            "preflight": self._preflight,
+            "page": self._page,
+            "size": self._size,
+            "split": self._split,
+            "pdf": self._pdf,
+        }[command]
+        return answer(request)
 
     def _probe(self, request: dict[str, Any]) -> dict[str, Any]:
         engine = self._engine_named(request["engine"])
@@ -75,8 +87,25 @@ class Session:
             page = reader.read_pdf_page(path, self._text_of(path), number, unit=unit, mode=mode)
         else:
             page = reader.read_image_page(path, facts["frames"][number - 1], number, mode=mode)
+        page = replace(page, page=request["shown_as"])
         write_page(directory, page)
         return {"source": page.source.value, "reason": page.reason, "words": len(page.words)}
+
+    def _size(self, request: dict[str, Any]) -> tuple[float, float]:
+        directory, facts, number = Path(request["directory"]), request["preflight"], int(request["page"])
+        if facts["media_type"] != media.PDF:
+            return preflight.frame_size(directory / _WORKING_COPY, facts["frames"][number - 1])
+        with Pdf.open(directory / _WORKING_COPY) as pdf:
+            shown = shown_page(pdf.pages[number - 1].obj)
+        return shown.width, shown.height
+
+    def _split(self, request: dict[str, Any]) -> None:
+        directory, facts = Path(request["directory"]), request["preflight"]
+        targets = [Path(target) for target in request["targets"]]
+        if facts["media_type"] == media.PDF:
+            split_pdf(directory / _WORKING_COPY, request["chunks"], targets)
+        else:
+            split_image(directory / _WORKING_COPY, facts["frames"], request["chunks"], targets)
 
     def _pdf(self, request: dict[str, Any]) -> None:
         directory, facts = Path(request["directory"]), request["preflight"]

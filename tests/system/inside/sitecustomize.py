@@ -23,12 +23,16 @@ from typing import Any
 _STEPS = {
     "hybrid_ocr_core.job_store": (
         "JobStore",
-        "create claim renew complete fail release exhaust resend redrive erase purged",
+        "create claim renew complete fail release split exhaust resend redrive erase purged",
     ),
+    "hybrid_ocr_core.chunk_store": ("ChunkStore", "create claim renew release home"),
     "hybrid_ocr_core.job_queue": ("JobQueue", "send receive hide delete send_to_dead_letters"),
     "hybrid_ocr_core.dead_letters": ("DeadLetterQueue", "delete"),
-    "hybrid_ocr_core.document_store": ("DocumentStore", "put_source get_source put_result purge"),
-    "hybrid_ocr_worker.recognition": ("Recogniser", "_preflight _read_page _draw"),
+    "hybrid_ocr_core.document_store": (
+        "DocumentStore",
+        "put_source get_source put_result put_chunk get_chunk put_page get_page tidy purge",
+    ),
+    "hybrid_ocr_worker.recognition": ("Recogniser", "survey read_page split draw"),
 }
 _SIGNALS = ("SIGKILL", "SIGSTOP", "SIGTERM")
 #: A job is hit so often at most: its attempt budget is larger.

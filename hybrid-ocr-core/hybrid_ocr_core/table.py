@@ -1,0 +1,159 @@
+"""One DynamoDB table: reads, and conditional writes that tell what refused them.
+
+A write whose response was lost is sent again by botocore and then fails its own condition. So every write asks for
+``ALL_OLD``, and its caller looks whether the item that refused it already shows this very write.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.job_item import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+#: As DynamoDB gave it.
+Key = Mapping[str, Any]
+
+_PART = "DynamoDB"
+#: DynamoDB's reserved words among our attribute names; it refuses an alias that is not used.
+_RESERVED = ("#status", "#owner", "#result")
+_CONFLICT = "TransactionConflict"
+#: Two transactions on one item at one moment: DynamoDB refuses one of them, and no SDK sends that again by itself.
+_CONFLICT_TRIES = 6
+_CONFLICT_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One conditional update. Without ``update`` it only checks the condition, inside a transaction."""
+
+    key: Item
+    condition: str
+    update: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self, table: str) -> dict[str, Any]:
+        """As DynamoDB wants it, but for what it shall return."""
+        found: dict[str, Any] = {
+            "TableName": table,
+            "Key": serialise(self.key),
+            "ConditionExpression": self.condition,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self.update:
+            found["UpdateExpression"] = self.update
+        aliases = {alias: alias[1:] for alias in _RESERVED if alias in self.condition + self.update}
+        if aliases:
+            found["ExpressionAttributeNames"] = aliases
+        if self.values:
+            found["ExpressionAttributeValues"] = serialise(self.values)
+        return found
+
+
+class Table:
+    """Raises ``Unavailable`` from every method when DynamoDB is away."""
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def get(self, key: Item) -> Item:
+        """An item, strongly consistent; empty if there is none."""
+        with unavailable_on_error(_PART):
+            response = self._client.get_item(TableName=self._name, Key=serialise(key), ConsistentRead=True)
+        return deserialise(response.get("Item"))
+
+    def put(self, item: Item, *, condition: str) -> bool:
+        """Put an item; False when the condition refused it."""
+        with unavailable_on_error(_PART):
+            try:
+                self._client.put_item(
+                    TableName=self._name,
+                    Item=serialise(item),
+                    ConditionExpression=condition,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+    def update(self, write: Write) -> tuple[bool, Item]:
+        """One conditional write: (True, the item as it is now), or (False, the item that refused it)."""
+        with unavailable_on_error(_PART):
+            try:
+                response = self._client.update_item(ReturnValues="ALL_NEW", **write.arguments(self._name))
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                # Raw DynamoDB JSON even where a resource made the call; absent when there was no item at all.
+                refused: Any = error.response.get("Item")
+                return False, deserialise(refused)
+        return True, deserialise(response.get("Attributes"))
+
+    def delete(self, key: Item) -> None:
+        """Delete an item, if there is one."""
+        with unavailable_on_error(_PART):
+            self._client.delete_item(TableName=self._name, Key=serialise(key))
+
+    def transact(self, writes: Sequence[Write]) -> tuple[bool, list[Item]]:
+        """All of the writes or none: (True, []), or (False, for each write the item that refused it, or empty)."""
+        items: Any = [{"Update" if write.update else "ConditionCheck": write.arguments(self._name)} for write in writes]
+        for turn in range(1, _CONFLICT_TRIES + 1):
+            with unavailable_on_error(_PART):
+                try:
+                    self._client.transact_write_items(TransactItems=items)
+                except ClientError as error:
+                    reasons: Any = error.response.get("CancellationReasons", [])
+                    codes = {reason.get("Code") for reason in reasons}
+                    if "ConditionalCheckFailed" in codes:
+                        return False, [deserialise(reason.get("Item")) for reason in reasons]
+                    if _CONFLICT not in codes or turn == _CONFLICT_TRIES:
+                        raise
+                else:
+                    return True, []
+            time.sleep(random.uniform(0, _CONFLICT_PAUSE_SECONDS * 2**turn))  # noqa: S311 - not cryptography
+        raise AssertionError("unreachable")
+
+    def query(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        start: Key | None = None,
+        **options: Any,  # noqa: ANN401 - boto3's own
+    ) -> tuple[list[Item], Key | None]:
+        """The items of one page of a query, and where the next one starts; None after the last."""
+        if start is not None:
+            options["ExclusiveStartKey"] = start
+        with unavailable_on_error(_PART):
+            response = self._client.query(
+                TableName=self._name,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=serialise(values),
+                **options,
+            )
+        return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
+
+
+_serialiser = TypeSerializer()
+_deserialiser = TypeDeserializer()
+
+
+def serialise(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values -> raw DynamoDB JSON."""
+    return {name: _serialiser.serialize(value) for name, value in values.items()}
+
+
+def deserialise(raw: Mapping[str, Any] | None) -> Item:
+    """Raw DynamoDB JSON -> Python values; nothing gives an empty item."""
+    return {name: _deserialiser.deserialize(value) for name, value in (raw or {}).items()}

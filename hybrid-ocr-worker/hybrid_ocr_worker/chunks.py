@@ -1,0 +1,177 @@
+"""The way of one chunk of a long document. The order of the steps is the design.
+
+1. claim      DynamoDB: QUEUED or lapsed -> PROCESSING, attempt + 1, if the job still waits for it
+2. fetch      S3: the chunk's own pages
+3. recognise  page by page; each is stored in S3 as it is read, so a later attempt reads only what is missing
+4. home       DynamoDB, one transaction: the chunk DONE, and the job waits for one less
+5. send       SQS: the chunk that is next in the lane, or the job itself when this was the last
+6. delete     SQS: the chunk's message
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hybrid_ocr_core.chunk import Chunk, ChunkId, ChunkLease
+from hybrid_ocr_core.chunk_store import ChunkStore
+from hybrid_ocr_core.document_store import DocumentStore, SourceMissing
+from hybrid_ocr_core.errors import (
+    DOCUMENT_CODES,
+    ChunkExhausted,
+    ChunkHome,
+    DocumentRejected,
+    JobNotFound,
+    LeaseHeld,
+)
+from hybrid_ocr_core.job import Clock, Job, JobFailure, JobStatus, utc_now
+from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_worker.attempts import Attempts
+from hybrid_ocr_worker.fan_out import FanOut
+from hybrid_ocr_worker.heartbeat import Heartbeat
+from hybrid_ocr_worker.ocr.page_file import page_path
+from hybrid_ocr_worker.recognition import Recogniser
+from hybrid_ocr_worker.scratch import full_disk_is_unavailable
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkClaim:
+    """A chunk that is ours."""
+
+    store: ChunkStore
+    lease: ChunkLease
+    kind = "chunk"
+
+    @property
+    def names(self) -> dict[str, str | int]:
+        """For the log."""
+        return {"chunk": self.lease.chunk.number, "attempt": self.lease.attempt}
+
+    def renew(self) -> None:
+        """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
+        self.store.renew(self.lease)
+
+    def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:  # noqa: ARG002 - one face
+        """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
+        self.store.release(self.lease, spend_budget=spend_budget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkProcessor:
+    """Everything a message about a chunk needs."""
+
+    jobs: JobStore
+    chunks: ChunkStore
+    queue: JobQueue
+    documents: DocumentStore
+    recogniser: Recogniser
+    attempts: Attempts
+    fan_out: FanOut
+    scratch: Path
+    clock: Clock = utc_now
+
+    def process(self, chunk_id: ChunkId, message: ReceivedMessage) -> None:
+        """Do what the message's chunk needs.
+
+        Raises:
+            Unavailable: as ``Processor.process``.
+        """
+        job = self._job_that_waits_for(chunk_id)
+        if job is None:
+            # Erased, finished, failed, or split anew: nothing of this chunk will be asked for.
+            self.queue.delete(message)
+            return
+        try:
+            chunk, lease, gives_up = self._claim(chunk_id)
+        except ChunkHome:
+            # A redelivery, or a crash between home and delete. Perhaps it came before the send of the job, too.
+            self._wake_if_all_are_home(chunk_id)
+            self.queue.delete(message)
+        except (LeaseHeld, ChunkExhausted) as held:
+            until = held.until if isinstance(held, LeaseHeld) else self.clock()
+            remaining = (until - self.clock()).total_seconds()
+            self.queue.hide(message, max(1.0, remaining) + random.uniform(1, 3))  # noqa: S311 - not cryptography
+        except JobNotFound:
+            _log.warning("A message names a chunk that does not exist.", extra={"action": "chunk_unknown"})
+            self.queue.delete(message)
+        else:
+            # A crash from here to home leaves PROCESSING with a lease that ends, and the pages that were stored.
+            claim = ChunkClaim(store=self.chunks, lease=lease)
+            self.attempts.run(claim, message, partial(self._finish, job, chunk, lease, gives_up))
+
+    def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:
+        try:
+            job = self.jobs.get(chunk.job)
+        except JobNotFound:
+            return None
+        return job if job.status is JobStatus.PROCESSING and job.split == chunk.split else None
+
+    def _claim(self, chunk_id: ChunkId) -> tuple[Chunk, ChunkLease, bool]:
+        """The chunk, and whether its first missing page is to be given up."""
+        try:
+            return *self.chunks.claim(chunk_id), False
+        except ChunkExhausted as exhausted:
+            # So many workers died or failed over the same page, the first that is not stored.
+            return *self.chunks.skip(chunk_id, seen=exhausted.attempt), True
+
+    def _finish(self, job: Job, chunk: Chunk, lease: ChunkLease, gives_up: bool, heartbeat: Heartbeat) -> None:
+        try:
+            with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix="chunk-", dir=self.scratch) as scratch:
+                self._read(job, chunk, lease, heartbeat, Path(scratch), gives_up=gives_up)
+        except DocumentRejected as error:
+            code = error.document_code
+            failure = JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page)
+            self.chunks.fail_job(lease, failure)
+            _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
+            return
+        except SourceMissing as error:
+            self.chunks.fail_job(lease, JobFailure(code="internal", message=str(error), retryable=True))
+            _log.error("A chunk is gone.", extra={"action": "job_failed", "code": "internal"})
+            return
+        self.chunks.home(lease, pages=len(chunk.pages))
+        # A crash here leaves the next chunk, or the job, without its message: the sweeper sends it after a lease, or a
+        # redelivery of this message the job's.
+        following = ChunkId(
+            job=chunk.id.job, split=chunk.id.split, number=chunk.id.number + self.fan_out.settings.chunks_in_lane
+        )
+        if following.number <= job.chunks:
+            self.fan_out.send([following])
+        self._wake_if_all_are_home(chunk.id)
+
+    def _read(
+        self, job: Job, chunk: Chunk, lease: ChunkLease, heartbeat: Heartbeat, directory: Path, *, gives_up: bool
+    ) -> None:
+        stored = self.documents.stored_pages(job.id, chunk.id.split, first=min(chunk.pages), last=max(chunk.pages))
+        missing = [number for number in chunk.pages if number not in stored]
+        if not missing:
+            return
+        self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
+        plan = self.recogniser.survey(job, directory, numbers=chunk.pages)
+        failed: list[int] = []
+        for done, number in enumerate(missing):
+            if gives_up and done == 0:
+                self.recogniser.give_up(plan, number, "engine_crashed")
+                failed.append(number)
+            elif not self.recogniser.read_page(plan, number):
+                failed.append(number)
+            if failed:
+                self.recogniser.refuse_if_too_many(plan, failed)
+            heartbeat.check()
+            self.documents.put_page(job.id, chunk.id.split, number, page_path(directory, number))
+            if done == 0:
+                # Something new is stored: this attempt does not count.
+                self.chunks.renew(lease, has_stored=True)
+
+    def _wake_if_all_are_home(self, chunk: ChunkId) -> None:
+        """The last one home sends the job's own message: whoever claims it assembles the document."""
+        job = self._job_that_waits_for(chunk)
+        if job is not None and job.chunks_left == 0 and job.lease_expires_at is None:
+            self.queue.send(job.id)

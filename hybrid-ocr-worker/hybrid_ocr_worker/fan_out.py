@@ -1,0 +1,101 @@
+"""How one long document becomes work for the whole fleet, and its pages one document again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hybrid_ocr_core.chunk import Chunk, ChunkId
+from hybrid_ocr_core.chunk_store import ChunkStore
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.job import Job, Lease
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.options import Mode
+from hybrid_ocr_worker.ocr.page_file import page_path
+from hybrid_ocr_worker.recognition import Plan, Recogniser
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.settings import WorkerSettings
+
+_log = logging.getLogger(__name__)
+
+_FETCHERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """Splits, and collects."""
+
+    settings: WorkerSettings
+    jobs: JobStore
+    chunks: ChunkStore
+    queue: JobQueue
+    documents: DocumentStore
+    recogniser: Recogniser
+    sandbox: WarmSandbox
+
+    def is_worth_it(self, plan: Plan) -> bool:
+        """More pages to recognise than one chunk holds? Text layers are read faster than chunks are sent."""
+        facts, mode, asked_for = plan.request["preflight"], plan.request["mode"], len(plan.numbers)
+        if mode == Mode.NATIVE_ONLY:
+            return False
+        return (asked_for if mode == Mode.FORCE else min(facts["scans"], asked_for)) > self.settings.chunk_pages
+
+    def split(self, lease: Lease, plan: Plan) -> None:
+        """Cut the document up, and leave the job to its chunks.
+
+        Raises:
+            DocumentRejected, LeaseLost, Unavailable: as every step of a job.
+        """
+        size = self.settings.chunk_pages
+        parts = [plan.numbers[start : start + size] for start in range(0, len(plan.numbers), size)]
+        files = self.recogniser.split(plan, parts)
+        ids = [ChunkId(job=lease.job, split=lease.attempt, number=number) for number in range(1, len(parts) + 1)]
+        for chunk, path in zip(ids, files, strict=True):
+            self.documents.put_chunk(chunk, path, self.sandbox.still_wanted)
+            path.unlink()
+        self.chunks.create([Chunk(id=chunk, pages=tuple(part)) for chunk, part in zip(ids, parts, strict=True)])
+        # A crash here leaves chunks that nobody will ask for: the next attempt makes its own, these go with the job.
+        self.jobs.split(lease, plan.document, chunks=len(parts), pages=len(plan.numbers))
+        # A crash here, or SQS away, leaves chunks without messages: the sweeper sends them after a lease.
+        self.send(ids[: self.settings.chunks_in_lane])
+        _log.info("Cut a document up.", extra={"action": "job_split", "pages": len(plan.numbers)})
+
+    def send(self, chunks: Sequence[ChunkId]) -> None:
+        """Tell the fleet of these chunks; what cannot be sent is the sweeper's."""
+        for chunk in chunks:
+            try:
+                self.queue.send(chunk)
+            except Unavailable as error:
+                _log.warning("%s; the sweeper will send the chunks.", error, extra={"action": "send_postponed"})
+                return
+
+    def collect(self, job: Job, plan: Plan) -> None:
+        """Bring the pages that the chunks stored to where the plan's pages are.
+
+        Raises:
+            SourceMissing, Unavailable: a page is gone, or S3 is away.
+        """
+        assert job.split is not None
+        split = job.split
+        page_path(plan.directory, 1).parent.mkdir(exist_ok=True)
+
+        def fetch(number: int) -> None:
+            self.sandbox.still_wanted()
+            self.documents.get_page(job.id, split, number, page_path(plan.directory, number))
+
+        with ThreadPoolExecutor(_FETCHERS) as pool:
+            for _ in pool.map(fetch, plan.numbers):
+                pass
+
+    def tidy(self, job: Job) -> None:
+        """The job is DONE: chunks and pages are of no use any more."""
+        assert job.split is not None
+        try:
+            self.documents.tidy(job.id, job.split)
+        except Unavailable as error:
+            # As after a crash here: `sweep --orphans` removes them.
+            _log.info("Left chunks and pages behind: %s.", error, extra={"action": "tidy_postponed"})

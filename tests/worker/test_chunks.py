@@ -1,0 +1,206 @@
+"""One document, many workers: split, read in chunks, counted home once, assembled once."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.chunk import ChunkId
+from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost
+from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_worker.processing import Processor
+from hybrid_ocr_worker.sweeper import Sweeper
+from tests.builders import FakeClock, a_document, a_job
+from tests.faults import lost_response
+from tests.recognisers import ScriptedRecogniser
+
+CONTENT = b"%PDF-1.7 a long one"
+PAGES = 25
+
+
+@pytest.fixture
+def recogniser() -> ScriptedRecogniser:
+    return ScriptedRecogniser(pages=PAGES)
+
+
+@pytest.fixture
+def job(store: JobStore, queue: JobQueue, documents: DocumentStore) -> JobId:
+    job = a_job(document=a_document(CONTENT))
+    documents.put_source(job.id, io.BytesIO(CONTENT), "application/pdf")
+    store.create(job)
+    queue.send(job.id)
+    return job.id
+
+
+def _work(processor: Processor, queue: JobQueue) -> bool:
+    message = queue.receive(visibility_seconds=60, wait_seconds=0)
+    if message is None:
+        return False
+    processor.process(message)
+    return True
+
+
+def _drain(processor: Processor, queue: JobQueue) -> int:
+    count = 0
+    while _work(processor, queue):
+        count += 1
+    return count
+
+
+def _keys(clients: AwsClients) -> list[str]:
+    found = clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])
+    return sorted(entry["Key"].split("/", 3)[3] for entry in found)
+
+
+def test_a_long_document_is_split_read_and_assembled(
+    processor: Processor,
+    queue: JobQueue,
+    store: JobStore,
+    documents: DocumentStore,
+    recogniser: ScriptedRecogniser,
+    job: JobId,
+    clients: AwsClients,
+) -> None:
+    _work(processor, queue)
+
+    split = store.get(job)
+    assert (split.status, split.split, split.chunks, split.chunks_left) == (JobStatus.PROCESSING, 1, 3, 3)
+    assert (split.budget_used, split.lease_expires_at) == (0, None)
+    assert recogniser.read == []
+
+    messages = _drain(processor, queue)
+
+    done = store.get(job)
+    assert messages == 4  # three chunks, and the job again
+    assert (done.status, done.attempt, done.document.pages) == (JobStatus.DONE, 3, PAGES)
+    assert done.progress is not None
+    assert done.progress.pages_done == PAGES
+    assert sorted(recogniser.read) == list(range(1, PAGES + 1))
+    assert b"".join(documents.result_lines(done)) == CONTENT
+    assert _keys(clients) == ["3/0/result.json", "source"]
+
+
+def test_a_chunk_is_counted_home_once_though_its_response_is_lost(
+    processor: Processor, queue: JobQueue, store: JobStore, job: JobId, clients: AwsClients
+) -> None:
+    _work(processor, queue)
+    _, lease = store.chunks.claim(ChunkId(job=job, split=1, number=2))
+
+    with lost_response(clients.dynamodb, "TransactWriteItems") as lost:
+        store.chunks.home(lease, pages=10)
+    store.chunks.home(lease, pages=10)  # and said twice
+
+    assert lost
+    assert store.get(job).chunks_left == 2
+    with pytest.raises(ChunkHome):
+        store.chunks.claim(ChunkId(job=job, split=1, number=2))
+
+
+def test_a_chunk_that_was_broken_off_is_read_on_from_its_next_page(
+    processor: Processor, queue: JobQueue, store: JobStore, recogniser: ScriptedRecogniser, job: JobId, clock: FakeClock
+) -> None:
+    _work(processor, queue)
+
+    def die() -> None:
+        raise RuntimeError("a defect")
+
+    recogniser.script = [lambda: None] * 4 + [die]
+    _drain(processor, queue)
+    queue_again = [message for message in [queue.receive(visibility_seconds=0, wait_seconds=0)] if message]
+    assert not queue_again  # hidden
+    assert recogniser.read.count(4) == 1
+
+    clock.advance(3600)
+    Sweeper(store, queue, processor.documents, clock=clock).sweep()
+    _drain(processor, queue)
+
+    assert store.get(job).status is JobStatus.DONE
+    assert [recogniser.read.count(page) for page in (1, 4, 5, 6)] == [1, 1, 2, 1]
+
+
+def test_a_stale_worker_brings_no_chunk_home(
+    processor: Processor, queue: JobQueue, store: JobStore, job: JobId, clock: FakeClock
+) -> None:
+    _work(processor, queue)
+    chunk = ChunkId(job=job, split=1, number=1)
+    _, stale = store.chunks.claim(chunk)
+    clock.advance(61)
+    _, fresh = store.chunks.claim(chunk)
+
+    with pytest.raises(LeaseLost):
+        store.chunks.home(stale, pages=10)
+    with pytest.raises(LeaseLost):
+        store.chunks.renew(stale)
+    store.chunks.home(fresh, pages=10)
+
+    assert store.get(job).chunks_left == 2
+
+
+def test_an_erased_job_stops_its_chunks(
+    processor: Processor, queue: JobQueue, store: JobStore, recogniser: ScriptedRecogniser, job: JobId
+) -> None:
+    _work(processor, queue)
+    _, lease = store.chunks.claim(ChunkId(job=job, split=1, number=1))
+    store.erase(job)
+
+    with pytest.raises(LeaseLost):
+        store.chunks.renew(lease)
+    with pytest.raises(LeaseLost):
+        store.chunks.home(lease, pages=10)
+    _drain(processor, queue)
+
+    assert recogniser.read == []
+
+
+def test_lost_messages_of_chunks_are_sent_again_so_many_at_a_time(
+    processor: Processor, queue: JobQueue, store: JobStore, documents: DocumentStore, job: JobId, clock: FakeClock
+) -> None:
+    _work(processor, queue)
+    while message := queue.receive(visibility_seconds=60, wait_seconds=0):
+        queue.delete(message)
+    sweeper = Sweeper(store, queue, documents, chunks_in_lane=2, clock=clock)
+    assert sweeper.sweep() == 0
+
+    clock.advance(61)
+
+    assert sweeper.sweep() == 2
+    _drain(processor, queue)
+    assert store.get(job).chunks_left == 1
+
+
+def test_a_page_that_kills_worker_after_worker_is_given_up_and_the_chunk_goes_on(
+    processor: Processor, queue: JobQueue, store: JobStore, recogniser: ScriptedRecogniser, job: JobId, clock: FakeClock
+) -> None:
+    _work(processor, queue)
+    chunk = ChunkId(job=job, split=1, number=2)
+    for _ in range(3):  # the budget of these tests: three workers took it and were never heard of again
+        store.chunks.claim(chunk)
+        clock.advance(61)
+
+    _drain(processor, queue)
+
+    assert recogniser.given_up == [11]
+    assert 11 not in recogniser.read
+    assert store.get(job).status is JobStatus.DONE
+
+
+def test_a_document_that_is_at_fault_fails_as_a_whole(
+    processor: Processor, queue: JobQueue, store: JobStore, recogniser: ScriptedRecogniser, job: JobId
+) -> None:
+    def refuse() -> None:
+        raise DocumentRejected("corrupt_document", "broken", 3)
+
+    _work(processor, queue)
+    recogniser.script = [refuse]
+
+    _drain(processor, queue)
+
+    failed = store.get(job)
+    assert failed.failure is not None
+    assert (failed.status, failed.failure.code, failed.failure.page) == (JobStatus.FAILED, "corrupt_document", 3)
+    assert queue.receive(visibility_seconds=60, wait_seconds=0) is None
