@@ -54,7 +54,7 @@ def test_one_fault_at_every_call_loses_nothing_and_doubles_nothing(world: World,
     calls = _run(world, scenario, {})
     assert calls
 
-    for number, fault in itertools.product(range(len(calls)), Fault):
+    for number, fault in itertools.product(range(len(calls)), scenario.faults):
         _run(world, scenario, {number: fault})
 
 
