@@ -96,7 +96,7 @@ class ChunkStore:
         return self._take(chunk, "skip", ", budget_used = :zero ADD attempt :one", {":seen": seen, ":zero": 0})
 
     def renew(self, lease: ChunkLease, *, has_stored: bool = False) -> None:
-        """Move the lease's expiry on; an attempt that has stored a page gives the whole budget back.
+        """Move the lease's expiry on; an attempt that has stored a page is the first at what comes after that page.
 
         Raises:
             LeaseLost: fenced off, or the job has no use for the chunk any more.
@@ -104,7 +104,7 @@ class ChunkStore:
         now = self._clock()
         update, values = "SET lease_expires_at = :expires", {":expires": milliseconds(now + self._lease)}
         if has_stored:
-            update, values = f"{update}, budget_used = :zero", {**values, ":zero": 0}
+            update, values = f"{update}, budget_used = :one", {**values, ":one": 1}
         done, _ = self._table.transact([_mine(lease, "renew", update, values), _of_job(lease.chunk)])
         if not done:
             raise LeaseLost(f"attempt {lease.attempt} of chunk {lease.chunk.number} was fenced off")

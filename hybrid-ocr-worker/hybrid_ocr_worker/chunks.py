@@ -167,7 +167,7 @@ class ChunkProcessor:
             heartbeat.check()
             self.documents.put_page(job.id, chunk.id.split, number, page_path(directory, number))
             if done == 0:
-                # Something new is stored: this attempt does not count.
+                # Something new is stored: the attempts before this one do not count any more.
                 self.chunks.renew(lease, has_stored=True)
 
     def _wake_if_all_are_home(self, chunk: ChunkId) -> None:
