@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hybrid_ocr_core.job import Job, Triage
 from hybrid_ocr_worker.ocr.page_file import write_page
-from hybrid_ocr_worker.ocr.result import PageResult, Source, failed_page
+from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.recognition import Plan, Recognised, Recogniser
 
 
@@ -22,7 +22,6 @@ class ScriptedRecogniser:
         self.act: Callable[[], None] = lambda: None
         #: The pages that were asked for.
         self.read: list[int] = []
-        self.given_up: list[int] = []
 
     @property
     def calls(self) -> int:
@@ -47,10 +46,6 @@ class ScriptedRecogniser:
         write_page(plan.directory, _blank(number))
         return True
 
-    def give_up(self, plan: Plan, number: int, code: str) -> None:
-        self.given_up.append(number)
-        write_page(plan.directory, failed_page(number, 595.0, 842.0, code))
-
     def refuse_if_too_many(self, plan: Plan, failed: Sequence[int]) -> None:
         pass
 
@@ -61,7 +56,8 @@ class ScriptedRecogniser:
         return files
 
     def draw(self, job: Job, plan: Plan) -> Recognised:
-        assert [page.page for page in plan.pages()] == list(plan.numbers)
+        pages = list(plan.pages())
+        assert [page.page for page in pages] == list(plan.numbers)
         result = plan.directory / "result.json"
         result.write_bytes((plan.directory / "source").read_bytes())
         return Recognised(
@@ -71,6 +67,7 @@ class ScriptedRecogniser:
             confidence=None,
             triage=Triage.APPROVED,
             warnings=(),
+            failed_pages=tuple(page.page for page in pages if page.source is Source.FAILED),
         )
 
 

@@ -95,6 +95,8 @@ CONDITIONS = {
 }
 #: Those of a job that is split. While chunks are out it has no lease, and is not free.
 _SPLIT = "#status = :processing AND attribute_exists(split_by) AND attribute_not_exists(lease_expires_at)"
+#: What a later version wrote is left alone.
+_KNOWN = "(attribute_not_exists(v) OR v <= :schema)"
 SPLIT_CONDITIONS = {
     "split": "#status = :processing AND attempt = :mine",
     "claim": f"{_SPLIT} AND chunks_left = :none",
@@ -179,19 +181,15 @@ class JobStore:
             ":zero": 0,
             ":one": 1,
             ":stamp": job_item.stamp(now),
-        }
-        guard = {
-            ":queued": JobStatus.QUEUED,
-            ":now": milliseconds(now),
-            ":budget": self._attempt_budget,
             ":schema": job_item.SCHEMA,
         }
-        condition = f"{CONDITIONS['claim']} AND (attribute_not_exists(v) OR v <= :schema)"
+        guard = {":queued": JobStatus.QUEUED, ":now": milliseconds(now), ":budget": self._attempt_budget}
+        condition = f"{CONDITIONS['claim']} AND {_KNOWN}"
         written, item = self._update(job, condition=condition, update=update, values=values | guard)
         if not written and _is_home(item):
             # The chunks are all home: this claim is to assemble the document.
             written, item = self._update(
-                job, condition=SPLIT_CONDITIONS["claim"], update=update, values=values | {":none": 0}
+                job, condition=f"{SPLIT_CONDITIONS['claim']} AND {_KNOWN}", update=update, values=values | {":none": 0}
             )
         if not written and item.get("owner") != owner:
             raise self._why_not_claimed(item, now)

@@ -35,7 +35,8 @@ from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.attempts import Attempts
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
-from hybrid_ocr_worker.ocr.page_file import page_path
+from hybrid_ocr_worker.ocr.page_file import page_path, write_page
+from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, failed_page
 from hybrid_ocr_worker.recognition import Recogniser
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 
@@ -151,24 +152,32 @@ class ChunkProcessor:
     ) -> None:
         stored = self.documents.stored_pages(job.id, chunk.id.split, first=min(chunk.pages), last=max(chunk.pages))
         missing = [number for number in chunk.pages if number not in stored]
+        failed: list[int] = []
+        if gives_up and missing:
+            # Before anything that may have killed the others is touched: each time some page less is missing.
+            failed.append(missing.pop(0))
+            _log.warning("A page was given up.", extra={"action": "page_failed", "page": failed[0]})
+            write_page(directory, failed_page(failed[0], *UNKNOWN_SIZE, "engine_crashed"))
+            self._store(job, chunk, lease, directory, failed[0], is_first=True)
         if not missing:
             return
         self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory, numbers=chunk.pages)
-        failed: list[int] = []
         for done, number in enumerate(missing):
-            if gives_up and done == 0:
-                self.recogniser.give_up(plan, number, "engine_crashed")
-                failed.append(number)
-            elif not self.recogniser.read_page(plan, number):
+            if not self.recogniser.read_page(plan, number):
                 failed.append(number)
             if failed:
                 self.recogniser.refuse_if_too_many(plan, failed)
             heartbeat.check()
-            self.documents.put_page(job.id, chunk.id.split, number, page_path(directory, number))
-            if done == 0:
-                # Something new is stored: the attempts before this one do not count any more.
-                self.chunks.renew(lease, has_stored=True)
+            self._store(job, chunk, lease, directory, number, is_first=done == 0)
+
+    def _store(
+        self, job: Job, chunk: Chunk, lease: ChunkLease, directory: Path, number: int, *, is_first: bool
+    ) -> None:
+        self.documents.put_page(job.id, chunk.id.split, number, page_path(directory, number))
+        if is_first:
+            # Something new is stored: the attempts before this one do not count any more.
+            self.chunks.renew(lease, has_stored=True)
 
     def _wake_if_all_are_home(self, chunk: ChunkId) -> None:
         """The last one home sends the job's own message: whoever claims it assembles the document."""

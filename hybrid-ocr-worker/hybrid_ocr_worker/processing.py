@@ -147,6 +147,9 @@ class Processor:
                     self._chunks.process(work, message)
                 else:
                     self._look_at(work, message)
+            except NewerSchema as newer:
+                _log.info("Left to a newer worker: %s.", newer, extra={"action": "job_newer"})
+                self.queue.hide(message, _jittered(_NEWER_RETRY_SECONDS))
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001 - the border of a message
@@ -181,9 +184,6 @@ class Processor:
             # Hidden for the rest of the other's lease: bouncing would run up the receive count of a healthy job.
             remaining = (held.until - self.clock()).total_seconds()
             self.queue.hide(message, max(1.0, remaining) + random.uniform(1, 3))  # noqa: S311 - not cryptography
-        except NewerSchema as newer:
-            _log.info("Left to a newer worker: %s.", newer, extra={"action": "job_newer"})
-            self.queue.hide(message, _jittered(_NEWER_RETRY_SECONDS))
         except AttemptsExhausted as exhausted:
             self._give_up(exhausted.job, message)
         except JobNotFound:

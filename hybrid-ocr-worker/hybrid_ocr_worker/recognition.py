@@ -17,7 +17,7 @@ from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.job import Confidence, Document, Job, Triage
 from hybrid_ocr_worker.ocr import formats
 from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
-from hybrid_ocr_worker.ocr.result import PageResult, Source, failed_page
+from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, PageResult, Source, failed_page
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
@@ -27,8 +27,6 @@ _log = logging.getLogger(__name__)
 _SCHEMA = "hybrid-ocr/1"
 #: What one page may do without the document being at fault.
 _CODES_OF_A_PAGE = {"page_timeout", "engine_crashed"}
-#: A4, in points.
-_UNKNOWN_SIZE = (595.28, 841.89)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +99,19 @@ class Recogniser:
         self._sandbox.replace_if_worn()
         source = directory / "source"
         request: dict[str, Any] = {"directory": str(directory), **self._sandbox.limits_for(source.stat().st_size)}
-        facts = self._sandbox.call_twice(
-            "preflight",
-            seconds=self._settings.preflight_seconds,
-            max_pages=self._settings.max_pages,
-            max_pixels=self._settings.max_image_megapixels * 1_000_000,
-            **request,
-        )
+        try:
+            facts = self._sandbox.call_twice(
+                "preflight",
+                seconds=self._settings.preflight_seconds,
+                max_pages=self._settings.max_pages,
+                max_pixels=self._settings.max_image_megapixels * 1_000_000,
+                **request,
+            )
+        except DocumentRejected as error:
+            if numbers is None or error.page is None:
+                raise
+            # A chunk counts from 1, the document does not.
+            raise DocumentRejected(error.document_code, str(error), numbers[error.page - 1]) from error
         request |= {
             "preflight": facts,
             "engine": self._engine.name,
@@ -139,9 +143,11 @@ class Recogniser:
                 "page", seconds=seconds, page=place, shown_as=number, page_seconds=seconds, **plan.request
             )
         except DocumentRejected as error:
+            if error.page is None:
+                raise  # not about this page: the deadline of the whole attempt
             if error.document_code not in _CODES_OF_A_PAGE:
-                raise
-            self.give_up(plan, number, error.document_code)
+                raise DocumentRejected(error.document_code, str(error), number) from error
+            self._give_up(plan, number, error.document_code)
             return False
         _log.debug(
             "Read a page: %s, %s.",
@@ -151,14 +157,16 @@ class Recogniser:
         )
         return True
 
-    def give_up(self, plan: Plan, number: int, code: str) -> None:
-        """Leave a failed page among the page files. Raises as ``survey``."""
+    def _give_up(self, plan: Plan, number: int, code: str) -> None:
+        """Leave a failed page among the page files."""
         _log.warning("A page could not be read: %s.", code, extra={"action": "page_failed", "page": number})
         try:
             seconds = self._settings.preflight_seconds
             width, height = self._sandbox.call_twice("size", seconds=seconds, page=plan.place(number), **plan.request)
-        except DocumentRejected:
-            width, height = _UNKNOWN_SIZE
+        except DocumentRejected as error:
+            if error.page is None:
+                raise
+            width, height = UNKNOWN_SIZE
         write_page(plan.directory, failed_page(number, width, height, code))
 
     def refuse_if_too_many(self, plan: Plan, failed: Sequence[int]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,11 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.processing import Processor
+from hybrid_ocr_worker.recognition import Plan
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.builders import FakeClock, a_document, a_job
 from tests.faults import lost_response
@@ -184,9 +187,38 @@ def test_a_page_that_kills_worker_after_worker_is_given_up_and_the_chunk_goes_on
 
     _drain(processor, queue)
 
-    assert recogniser.given_up == [11]
+    done = store.get(job)
+    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (11,))
     assert 11 not in recogniser.read
-    assert store.get(job).status is JobStatus.DONE
+
+
+def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
+    processor: Processor,
+    queue: JobQueue,
+    store: JobStore,
+    documents: DocumentStore,
+    recogniser: ScriptedRecogniser,
+    job: JobId,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _work(processor, queue)
+    survey = recogniser.survey
+
+    def fail_in_chunks(job: Job, directory: Path, *, numbers: Sequence[int] | None = None) -> Plan:
+        if numbers is not None and 25 in numbers:
+            raise RuntimeError("a defect of ours")
+        return survey(job, directory, numbers=numbers)
+
+    monkeypatch.setattr(recogniser, "survey", fail_in_chunks)
+    sweeper = Sweeper(store, queue, documents, clock=clock)
+    for _ in range(60):
+        _drain(processor, queue)
+        clock.advance(3601)
+        sweeper.sweep()
+
+    done = store.get(job)
+    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (21, 22, 23, 24, 25))
 
 
 def test_a_document_that_is_at_fault_fails_as_a_whole(

@@ -220,3 +220,38 @@ def test_a_document_of_which_too_much_is_missing_has_failed(hasty: Recogniser, t
 
     assert (rejected.value.document_code, rejected.value.page) == ("page_timeout", 2)
     assert "1 of 3 pages" in str(rejected.value)
+
+
+def test_a_page_of_a_chunk_is_named_as_the_document_counts(
+    recogniser: Recogniser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = GENERATED["mixed.pdf"]()
+    (tmp_path / "source").write_bytes(content)
+    plan = recogniser.survey(a_job(document=a_document(content, pages=40)), tmp_path, numbers=(31, 32, 33))
+    asked: list[int] = []
+
+    def refuse(_command: str, *, page: int, **_: object) -> None:
+        asked.append(page)
+        raise DocumentRejected("corrupt_document", "broken", page)
+
+    monkeypatch.setattr(recogniser._sandbox, "call_twice", refuse)
+    with pytest.raises(DocumentRejected) as rejected:
+        recogniser.read_page(plan, 32)
+
+    assert (asked, rejected.value.page) == ([2], 32)
+
+
+def test_the_end_of_an_attempts_time_is_no_fault_of_a_page(recogniser: Recogniser, tmp_path: Path) -> None:
+    content = GENERATED["scan.pdf"]()
+    (tmp_path / "source").write_bytes(content)
+    plan = recogniser.survey(a_job(document=a_document(content)), tmp_path)
+
+    def too_long() -> None:
+        raise DocumentRejected("page_timeout", "the document was not read in time")
+
+    recogniser._sandbox.still_wanted = too_long
+    with pytest.raises(DocumentRejected) as rejected:
+        recogniser.read_page(plan, 1)
+
+    assert rejected.value.page is None
+    assert not list(tmp_path.glob("pages/*"))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import NewerSchema
@@ -24,7 +25,7 @@ from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import FakeClock
+from tests.builders import FakeClock, a_document
 from tests.recognisers import ScriptedRecogniser
 
 _JOB_ID = "a" * 32
@@ -161,6 +162,29 @@ def test_a_job_of_a_later_version_is_left_as_it_is(
     found = clients.dynamodb.get_item(TableName="hybrid-ocr", Key={"pk": newer["pk"], "sk": newer["sk"]})["Item"]
     assert (found, recogniser.calls) == (newer, 0)
     assert hidden[0] >= 0.8 * processing._NEWER_RETRY_SECONDS
+
+
+@pytest.mark.failure(50)
+def test_a_split_job_of_a_later_version_is_left_as_it_is(
+    processor: Processor, job: JobId, store: JobStore, sqs: _Sent, clients: AwsClients
+) -> None:
+    _, lease = store.claim(job)
+    chunk = ChunkId(job=job, split=lease.attempt, number=1)
+    store.chunks.create([Chunk(id=chunk, pages=(1,))])
+    store.split(lease, a_document(), chunks=1, pages=1)
+    key = {"pk": {"S": f"T#default#J#{job.job_id}"}, "sk": {"S": "META"}}
+    newer = {":two": {"N": "2"}}
+    clients.dynamodb.update_item(
+        TableName="hybrid-ocr", Key=key, UpdateExpression="SET v = :two", ExpressionAttributeValues=newer
+    )
+
+    processor.process(_message(json.dumps({"v": 2, "tenant": "default", "job_id": job.job_id, "split": 1, "chunk": 1})))
+    store.chunks.home(store.chunks.claim(chunk)[1], pages=1)  # by a newer worker
+    with pytest.raises(NewerSchema):
+        store.claim(job)
+
+    assert (sqs.letters, sqs.deleted) == ([], 0)
+    assert 240 <= sqs.hidden[0] <= 360
 
 
 @pytest.mark.failure(50)

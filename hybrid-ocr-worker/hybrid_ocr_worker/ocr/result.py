@@ -13,6 +13,10 @@ from typing import Any
 Box = tuple[float, float, float, float]
 
 
+#: A4, in points: of a failed page that cannot even be measured.
+UNKNOWN_SIZE = (595.28, 841.89)
+
+
 class Source(StrEnum):
     """Where a page's words come from."""
 
