@@ -87,9 +87,13 @@ class FanOut:
             self.sandbox.still_wanted()
             self.documents.get_page(job.id, split, number, page_path(plan.directory, number))
 
-        with ThreadPoolExecutor(_FETCHERS) as pool:
+        pool = ThreadPoolExecutor(_FETCHERS)
+        try:
             for _ in pool.map(fetch, plan.numbers):
                 pass
+        finally:
+            # With S3 away, thousands of pages would each wait for its time-outs.
+            pool.shutdown(cancel_futures=True)
 
     def tidy(self, job: Job) -> None:
         """The job is DONE: chunks and pages are of no use any more."""

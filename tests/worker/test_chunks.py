@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost
+from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost, Unavailable
 from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -236,3 +237,24 @@ def test_a_document_that_is_at_fault_fails_as_a_whole(
     assert failed.failure is not None
     assert (failed.status, failed.failure.code, failed.failure.page) == (JobStatus.FAILED, "corrupt_document", 3)
     assert queue.receive(visibility_seconds=60, wait_seconds=0) is None
+
+
+def test_with_the_bucket_away_no_thousand_pages_are_asked_for(
+    processor: Processor, queue: JobQueue, store: JobStore, job: JobId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _work(processor, queue)
+    for _ in range(3):
+        _work(processor, queue)
+    asked: list[int] = []
+
+    def away(_self: DocumentStore, _job: JobId, _split: int, number: int, _path: Path) -> None:
+        asked.append(number)
+        time.sleep(0.05)
+        raise Unavailable("S3", "away")
+
+    monkeypatch.setattr(DocumentStore, "get_page", away)
+    with pytest.raises(Unavailable):
+        _work(processor, queue)
+
+    assert len(asked) < PAGES
+    assert (store.get(job).status, store.get(job).chunks_left) == (JobStatus.QUEUED, 0)
