@@ -10,6 +10,7 @@ from hybrid_ocr_core.job import Job, Triage
 from hybrid_ocr_worker.ocr.page_file import write_page
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.recognition import Plan, Recognised, Recogniser
+from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 
 
 class ScriptedRecogniser:
@@ -89,7 +90,8 @@ def _blank(number: int) -> PageResult:
 
 def read(recogniser: Recogniser, job: Job, directory: Path) -> Recognised:
     """Read ``directory/source`` whole, as the worker does with a short document."""
-    plan = recogniser.survey(job, directory)
-    for number in plan.numbers:
-        recogniser.read_page(plan, number)
-    return recogniser.draw(job, plan)
+    with full_disk_is_unavailable():
+        plan = recogniser.survey(job, directory)
+        for number in plan.numbers:
+            recogniser.read_page(plan, number)
+        return recogniser.draw(job, plan)

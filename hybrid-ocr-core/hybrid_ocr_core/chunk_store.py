@@ -85,7 +85,7 @@ class ChunkStore:
             LeaseHeld: another worker is on it.
             ChunkExhausted: free, but so many attempts in a row have stored no page; see ``skip``.
         """
-        return self._take(chunk, "claim", "ADD attempt :one, budget_used :one", {})
+        return self._take(chunk, "claim", budget_used="budget_used + :one")
 
     def skip(self, chunk: ChunkId, *, seen: int) -> tuple[Chunk, ChunkLease]:
         """Take a chunk whose budget is used up, with a new budget: the first page it lacks is to be given up.
@@ -93,7 +93,7 @@ class ChunkStore:
         Raises:
             As ``claim``; also when someone else did so since attempt ``seen``.
         """
-        return self._take(chunk, "skip", ", budget_used = :zero ADD attempt :one", {":seen": seen, ":zero": 0})
+        return self._take(chunk, "skip", budget_used=":zero", values={":seen": seen, ":zero": 0})
 
     def renew(self, lease: ChunkLease, *, has_stored: bool = False) -> None:
         """Move the lease's expiry on; an attempt that has stored a page is the first at what comes after that page.
@@ -199,7 +199,9 @@ class ChunkStore:
             if start is None:
                 return
 
-    def _take(self, chunk: ChunkId, transition: str, counts: str, values: dict[str, Any]) -> tuple[Chunk, ChunkLease]:
+    def _take(
+        self, chunk: ChunkId, transition: str, *, budget_used: str, values: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[Chunk, ChunkLease]:
         now = self._clock()
         owner = uuid.uuid4().hex  # fresh per call: an item that shows it can only be this call's own write
         expires_at = now + self._lease
@@ -207,7 +209,8 @@ class ChunkStore:
             Write(
                 key=_key(chunk),
                 condition=CONDITIONS[transition],
-                update=f"SET #status = :processing, #owner = :owner, lease_expires_at = :expires {counts}",
+                update="SET #status = :processing, #owner = :owner, lease_expires_at = :expires,"
+                f" budget_used = {budget_used} ADD attempt :one",
                 values={
                     ":queued": JobStatus.QUEUED,
                     ":processing": JobStatus.PROCESSING,

@@ -1,20 +1,31 @@
-"""An attempt at what was claimed, a job or a chunk: under a heartbeat, and given back when it cannot be finished."""
+"""An attempt at what was claimed, a job or a chunk: under a heartbeat, in a directory of its own, to whatever end.
+
+done               the message is deleted
+document at fault  the job FAILED, the message deleted
+fenced off         nothing is written, nothing deleted
+anything else      given back, and the message shown again later
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from hybrid_ocr_core.errors import LeaseLost, Unavailable
+from hybrid_ocr_core.document_store import SourceMissing
+from hybrid_ocr_core.errors import DOCUMENT_CODES, DocumentRejected, LeaseLost, Unavailable
+from hybrid_ocr_core.job import JobFailure
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
 
@@ -37,8 +48,15 @@ class Claim(Protocol):
     def renew(self) -> object:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
 
+    def fail(self, failure: JobFailure) -> None:
+        """The job -> FAILED. Raises LeaseLost, Unavailable."""
+
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
+
+
+#: What is to be done with a claim, in an empty directory of the scratch disk.
+Work = Callable[[Heartbeat, Path], None]
 
 
 class Owed(NamedTuple):
@@ -58,11 +76,12 @@ class Attempts:
     queue: JobQueue
     sandbox: WarmSandbox
     shutdown: Shutdown
+    scratch: Path
     #: Claims that an outage kept from being given back.
     owed: list[Owed] = field(default_factory=list)
 
-    def run(self, claim: Claim, message: ReceivedMessage, finish: Callable[[Heartbeat], None]) -> None:
-        """Finish what was claimed, and then delete its message.
+    def run(self, claim: Claim, message: ReceivedMessage, work: Work) -> None:
+        """Bring what was claimed to its end, and then delete its message.
 
         Raises:
             Unavailable: a part of AWS is away; the claim was given back, or will be by ``settle``.
@@ -85,7 +104,7 @@ class Attempts:
         with log_context(**claim.names), heartbeat:
             _log.info("Claimed a %s.", claim.kind, extra={"action": f"{claim.kind}_claimed"})
             try:
-                finish(heartbeat)
+                self._finish(claim, heartbeat, work)
             except LeaseLost as error:
                 # Someone else has it, or had it: write nothing, delete nothing. If it was erased instead, the message
                 # comes back and is deleted then.
@@ -107,6 +126,20 @@ class Attempts:
             self.queue.delete(message)
             seconds = round(time.monotonic() - started, 3)
             _log.info("Finished a %s.", claim.kind, extra={"action": f"{claim.kind}_finished", "seconds": seconds})
+
+    def _finish(self, claim: Claim, heartbeat: Heartbeat, work: Work) -> None:
+        """Do the work; FAILED where the document is at fault."""
+        prefix = f"{claim.kind}-"
+        try:
+            with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix=prefix, dir=self.scratch) as directory:
+                work(heartbeat, Path(directory))
+        except DocumentRejected as error:
+            code = error.document_code
+            claim.fail(JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page))
+            _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
+        except SourceMissing as error:
+            claim.fail(JobFailure(code="internal", message=str(error), retryable=True))
+            _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
 
     def settle(self) -> None:
         """Give back what an outage kept.
@@ -144,6 +177,12 @@ class Attempts:
             "Gave the %s back: %s.", debt.claim.kind, debt.reason, extra={"action": f"{debt.claim.kind}_released"}
         )
         return True
+
+
+def rest_of(lease_ends_at: dt.datetime, now: dt.datetime) -> float:
+    """Seconds to hide the message of what is someone else's: bouncing would run up a healthy job's receive count."""
+    remaining = (lease_ends_at - now).total_seconds()
+    return max(1.0, remaining) + random.uniform(1, 3)  # noqa: S311 - not cryptography
 
 
 def _backoff(message: ReceivedMessage) -> float:

@@ -12,33 +12,29 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import random
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from hybrid_ocr_core.chunk import Chunk, ChunkId, ChunkLease
 from hybrid_ocr_core.chunk_store import ChunkStore
-from hybrid_ocr_core.document_store import DocumentStore, SourceMissing
+from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import (
-    DOCUMENT_CODES,
     ChunkExhausted,
     ChunkHome,
-    DocumentRejected,
     JobNotFound,
     LeaseHeld,
 )
 from hybrid_ocr_core.job import Clock, Job, JobFailure, JobStatus, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
-from hybrid_ocr_worker.attempts import Attempts
+from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.ocr.page_file import page_path, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, failed_page
 from hybrid_ocr_worker.recognition import Recogniser
-from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +56,22 @@ class ChunkClaim:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
         self.store.renew(self.lease)
 
+    def fail(self, failure: JobFailure) -> None:
+        """The job -> FAILED. Raises LeaseLost, Unavailable."""
+        self.store.fail_job(self.lease, failure)
+
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:  # noqa: ARG002 - one face
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
         self.store.release(self.lease, spend_budget=spend_budget)
+
+
+class Taken(NamedTuple):
+    """A chunk in hand."""
+
+    chunk: Chunk
+    lease: ChunkLease
+    #: The first page it lacks has failed too often.
+    gives_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,6 @@ class ChunkProcessor:
     recogniser: Recogniser
     attempts: Attempts
     fan_out: FanOut
-    scratch: Path
     clock: Clock = utc_now
 
     def process(self, chunk_id: ChunkId, message: ReceivedMessage) -> None:
@@ -91,22 +99,23 @@ class ChunkProcessor:
             self.queue.delete(message)
             return
         try:
-            chunk, lease, gives_up = self._claim(chunk_id)
+            taken = self._claim(chunk_id)
         except ChunkHome:
             # A redelivery, or a crash between home and delete. Perhaps it came before the send of the job, too.
             self._wake_if_all_are_home(chunk_id)
             self.queue.delete(message)
-        except (LeaseHeld, ChunkExhausted) as held:
-            until = held.until if isinstance(held, LeaseHeld) else self.clock()
-            remaining = (until - self.clock()).total_seconds()
-            self.queue.hide(message, max(1.0, remaining) + random.uniform(1, 3))  # noqa: S311 - not cryptography
+        except LeaseHeld as held:
+            self.queue.hide(message, rest_of(held.until, self.clock()))
+        except ChunkExhausted:
+            # Another worker takes it over from those that failed, at this very moment.
+            self.queue.hide(message, rest_of(self.clock(), self.clock()))
         except JobNotFound:
             _log.warning("A message names a chunk that does not exist.", extra={"action": "chunk_unknown"})
             self.queue.delete(message)
         else:
             # A crash from here to home leaves PROCESSING with a lease that ends, and the pages that were stored.
-            claim = ChunkClaim(store=self.chunks, lease=lease)
-            self.attempts.run(claim, message, partial(self._finish, job, chunk, lease, gives_up))
+            claim = ChunkClaim(store=self.chunks, lease=taken.lease)
+            self.attempts.run(claim, message, partial(self._work, job, taken))
 
     def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:
         try:
@@ -115,50 +124,33 @@ class ChunkProcessor:
             return None
         return job if job.status is JobStatus.PROCESSING and job.split == chunk.split else None
 
-    def _claim(self, chunk_id: ChunkId) -> tuple[Chunk, ChunkLease, bool]:
-        """The chunk, and whether its first missing page is to be given up."""
+    def _claim(self, chunk_id: ChunkId) -> Taken:
         try:
-            return *self.chunks.claim(chunk_id), False
+            return Taken(*self.chunks.claim(chunk_id), gives_up=False)
         except ChunkExhausted as exhausted:
             # So many workers died or failed over the same page, the first that is not stored.
-            return *self.chunks.skip(chunk_id, seen=exhausted.attempt), True
+            return Taken(*self.chunks.skip(chunk_id, seen=exhausted.attempt), gives_up=True)
 
-    def _finish(self, job: Job, chunk: Chunk, lease: ChunkLease, gives_up: bool, heartbeat: Heartbeat) -> None:
-        try:
-            with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix="chunk-", dir=self.scratch) as scratch:
-                self._read(job, chunk, lease, heartbeat, Path(scratch), gives_up=gives_up)
-        except DocumentRejected as error:
-            code = error.document_code
-            failure = JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page)
-            self.chunks.fail_job(lease, failure)
-            _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
-            return
-        except SourceMissing as error:
-            self.chunks.fail_job(lease, JobFailure(code="internal", message=str(error), retryable=True))
-            _log.error("A chunk is gone.", extra={"action": "job_failed", "code": "internal"})
-            return
-        self.chunks.home(lease, pages=len(chunk.pages))
+    def _work(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
+        chunk = taken.chunk
+        self._read(job, taken, heartbeat, directory)
+        self.chunks.home(taken.lease, pages=len(chunk.pages))
         # A crash here leaves the next chunk, or the job, without its message: the sweeper sends it after a lease, or a
         # redelivery of this message the job's.
-        following = ChunkId(
-            job=chunk.id.job, split=chunk.id.split, number=chunk.id.number + self.fan_out.settings.chunks_in_lane
-        )
-        if following.number <= job.chunks:
-            self.fan_out.send([following])
+        self.fan_out.send_next(chunk.id, of=job)
         self._wake_if_all_are_home(chunk.id)
 
-    def _read(
-        self, job: Job, chunk: Chunk, lease: ChunkLease, heartbeat: Heartbeat, directory: Path, *, gives_up: bool
-    ) -> None:
+    def _read(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
+        chunk = taken.chunk
         stored = self.documents.stored_pages(job.id, chunk.id.split, first=min(chunk.pages), last=max(chunk.pages))
         missing = [number for number in chunk.pages if number not in stored]
         failed: list[int] = []
-        if gives_up and missing:
+        if taken.gives_up and missing:
             # Before anything that may have killed the others is touched: each time some page less is missing.
             failed.append(missing.pop(0))
             _log.warning("A page was given up.", extra={"action": "page_failed", "page": failed[0]})
             write_page(directory, failed_page(failed[0], *UNKNOWN_SIZE, "engine_crashed"))
-            self._store(job, chunk, lease, directory, failed[0], is_first=True)
+            self._store(taken, directory, failed[0], is_first=True)
         if not missing:
             return
         self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
@@ -169,15 +161,14 @@ class ChunkProcessor:
             if failed:
                 self.recogniser.refuse_if_too_many(plan, failed)
             heartbeat.check()
-            self._store(job, chunk, lease, directory, number, is_first=done == 0)
+            self._store(taken, directory, number, is_first=done == 0)
 
-    def _store(
-        self, job: Job, chunk: Chunk, lease: ChunkLease, directory: Path, number: int, *, is_first: bool
-    ) -> None:
-        self.documents.put_page(job.id, chunk.id.split, number, page_path(directory, number))
+    def _store(self, taken: Taken, directory: Path, number: int, *, is_first: bool) -> None:
+        chunk = taken.chunk.id
+        self.documents.put_page(chunk.job, chunk.split, number, page_path(directory, number))
         if is_first:
             # Something new is stored: the attempts before this one do not count any more.
-            self.chunks.renew(lease, has_stored=True)
+            self.chunks.renew(taken.lease, has_stored=True)
 
     def _wake_if_all_are_home(self, chunk: ChunkId) -> None:
         """The last one home sends the job's own message: whoever claims it assembles the document."""

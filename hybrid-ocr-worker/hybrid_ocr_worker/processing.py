@@ -16,18 +16,15 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-import tempfile
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from hybrid_ocr_core.chunk import ChunkId
-from hybrid_ocr_core.document_store import DocumentStore, SourceMissing
+from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import (
-    DOCUMENT_CODES,
     AttemptsExhausted,
     ChunksOut,
-    DocumentRejected,
     JobErased,
     JobFinished,
     JobNotFound,
@@ -40,13 +37,12 @@ from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lease, Progress, 
 from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import log_context
-from hybrid_ocr_worker.attempts import Attempts
+from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.chunks import ChunkProcessor
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.recognition import Plan, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
-from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 
@@ -76,6 +72,10 @@ class JobClaim:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
         self.store.renew(self.lease)
 
+    def fail(self, failure: JobFailure) -> None:
+        """The job -> FAILED. Raises LeaseLost, Unavailable."""
+        self.store.fail(self.lease, failure)
+
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
         self.store.release(self.lease, reason=reason, spend_budget=spend_budget, retry_in=retry_in)
@@ -99,7 +99,13 @@ class Processor:
     _chunks: ChunkProcessor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.attempts = Attempts(settings=self.settings, queue=self.queue, sandbox=self.sandbox, shutdown=self.shutdown)
+        self.attempts = Attempts(
+            settings=self.settings,
+            queue=self.queue,
+            sandbox=self.sandbox,
+            shutdown=self.shutdown,
+            scratch=self.scratch,
+        )
         self._fan_out = FanOut(
             settings=self.settings,
             jobs=self.store,
@@ -117,7 +123,6 @@ class Processor:
             recogniser=self.recogniser,
             attempts=self.attempts,
             fan_out=self._fan_out,
-            scratch=self.scratch,
             clock=self.clock,
         )
 
@@ -181,9 +186,7 @@ class Processor:
             # What waits for its chunks is brought back by the last of them, or by the sweeper.
             self.queue.delete(message)
         except LeaseHeld as held:
-            # Hidden for the rest of the other's lease: bouncing would run up the receive count of a healthy job.
-            remaining = (held.until - self.clock()).total_seconds()
-            self.queue.hide(message, max(1.0, remaining) + random.uniform(1, 3))  # noqa: S311 - not cryptography
+            self.queue.hide(message, rest_of(held.until, self.clock()))
         except AttemptsExhausted as exhausted:
             self._give_up(exhausted.job, message)
         except JobNotFound:
@@ -196,23 +199,10 @@ class Processor:
             # A crash from here to the terminal write leaves PROCESSING with a lease that ends: the message shows
             # again with it, and the next claim is attempt + 1.
             claim = JobClaim(store=self.store, lease=lease)
-            self.attempts.run(claim, message, lambda heartbeat: self._finish(job, lease, heartbeat))
-
-    def _finish(self, job: Job, lease: Lease, heartbeat: Heartbeat) -> None:
-        """Bring the job to DONE, to FAILED where the document is at fault, or to its chunks."""
-        try:
-            with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch) as directory:
-                self._recognise(job, lease, heartbeat, Path(directory))
-        except DocumentRejected as error:
-            code = error.document_code
-            failure = JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page)
-            self.store.fail(lease, failure)
-            _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
-        except SourceMissing as error:
-            self.store.fail(lease, JobFailure(code="internal", message=str(error), retryable=True))
-            _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
+            self.attempts.run(claim, message, partial(self._recognise, job, lease))
 
     def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
+        """Bring the job to DONE, or leave it to its chunks."""
         self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory)
         if job.split is not None:

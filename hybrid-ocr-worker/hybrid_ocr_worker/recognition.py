@@ -19,7 +19,6 @@ from hybrid_ocr_worker.ocr import formats
 from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, PageResult, Source, failed_page
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
-from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from hybrid_ocr_worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -85,7 +84,6 @@ class Recogniser:
         self._sandbox = sandbox
         self._engine = engine
 
-    @full_disk_is_unavailable()
     def survey(self, job: Job, directory: Path, *, numbers: Sequence[int] | None = None) -> Plan:
         """Look at ``directory/source``; what every later step needs.
 
@@ -93,7 +91,7 @@ class Recogniser:
 
         Raises:
             DocumentRejected: the document is at fault.
-            Unavailable: the scratch disk is full.
+            OSError, Unavailable: the scratch disk is full, for this process or for the child.
             Whatever the sandbox's ``still_wanted`` raises.
         """
         self._sandbox.replace_if_worn()
@@ -127,7 +125,6 @@ class Recogniser:
         asked_for = tuple(job.options.pages.of(facts["pages"]))
         return Plan(request=request, document=document, numbers=asked_for, pages_asked_for=len(asked_for))
 
-    @full_disk_is_unavailable()
     def read_page(self, plan: Plan, number: int) -> bool:
         """Read one page of the plan; it is left among the plan's page files. False when it is a failed page.
 
@@ -180,7 +177,6 @@ class Recogniser:
             message = f"{len(failed)} of {plan.pages_asked_for} pages could not be read"
             raise DocumentRejected(code, message, failed[0])
 
-    @full_disk_is_unavailable()
     def split(self, plan: Plan, chunks: Sequence[Sequence[int]]) -> list[Path]:
         """Cut the document up, a file for each list of page numbers, beside the source. Raises as ``survey``."""
         targets = [plan.directory / f"chunk-{number}" for number in range(1, len(chunks) + 1)]
@@ -193,7 +189,6 @@ class Recogniser:
         )
         return targets
 
-    @full_disk_is_unavailable()
     def draw(self, job: Job, plan: Plan) -> Recognised:
         """Every output, from the page files of the plan. Raises as ``survey``."""
         sources: set[Source] = set()
