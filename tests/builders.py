@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from hybrid_ocr_core.job import Confidence, Document, Job, JobFailure, JobStatus, Result, Triage
+from hybrid_ocr_core.job_store import JobStore, OpenJob
 from hybrid_ocr_core.options import JobOptions
 
 LEASE = dt.timedelta(seconds=60)
@@ -25,6 +27,11 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
+
+
+def due_jobs(store: JobStore, *, before: dt.datetime, limit: int) -> Iterator[OpenJob]:
+    """What the sweeper would find, less the lanes."""
+    return (entry for entry in store.due(before=before, limit=limit) if isinstance(entry, OpenJob))
 
 
 def a_document(content: bytes = b"%PDF-1.7 stub", **changes: Any) -> Document:

@@ -18,9 +18,12 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
 from tests.builders import LEASE, FakeClock
 
@@ -28,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 MAX_UPLOAD_BYTES = 1 << 20
+#: Jobs of a tenant in a lane.
+PLACES = 100
 
 
 @pytest.fixture
@@ -57,7 +62,11 @@ def aws_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSettings]:
             region=_REGION,
             bucket=outputs["BucketName"],
             table=outputs["TableName"],
-            queue_url=outputs["QueueUrl"],
+            queue_urls={
+                Lane.HIGH: outputs["HighQueueUrl"],
+                Lane.NORMAL: outputs["QueueUrl"],
+                Lane.LOW: outputs["LowQueueUrl"],
+            },
             dead_letter_queue_url=outputs["DeadLetterQueueUrl"],
             public_endpoint_url=None,
         )
@@ -75,7 +84,7 @@ def store(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> J
 
 @pytest.fixture
 def queue(clients: AwsClients, aws_settings: AwsSettings) -> JobQueue:
-    return JobQueue(clients.sqs, aws_settings.queue_url, aws_settings.dead_letter_queue_url)
+    return JobQueue(clients.sqs, aws_settings.queue_urls, aws_settings.dead_letter_queue_url)
 
 
 @pytest.fixture
@@ -84,8 +93,23 @@ def documents(clients: AwsClients, aws_settings: AwsSettings) -> DocumentStore:
 
 
 @pytest.fixture
+def places(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> Places:
+    return Places(clients.dynamodb, aws_settings.table, most=PLACES, lease=LEASE, clock=clock)
+
+
+@pytest.fixture
+def dispatch(store: JobStore, queue: JobQueue, places: Places, clock: FakeClock) -> Dispatch:
+    return Dispatch(store, queue, places, clock)
+
+
+@pytest.fixture
 def app(
-    aws_settings: AwsSettings, store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
+    aws_settings: AwsSettings,
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    clock: FakeClock,
 ) -> Flask:
     settings = ApiSettings(
         aws=aws_settings,
@@ -94,9 +118,10 @@ def app(
         max_upload_bytes=MAX_UPLOAD_BYTES,
         result_url_seconds=900,
         lease_seconds=60,
+        tenant_jobs_in_lane=PLACES,
         log_level="INFO",
     )
-    services = Services(settings=settings, jobs=store, queue=queue, documents=documents, clock=clock)
+    services = Services(settings=settings, jobs=store, queue=queue, documents=documents, dispatch=dispatch, clock=clock)
     return create_app(settings, services)
 
 

@@ -15,9 +15,11 @@ from hybrid_ocr_api import auth, errors, health, jobs
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 
 #: Form fields and multipart headers beside the file itself.
 _FORM_OVERHEAD_BYTES = 256 * 1024
@@ -46,12 +48,15 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
 
 def _connect(settings: ApiSettings) -> Services:
     clients = aws.connect(settings.aws)
+    lease = dt.timedelta(seconds=settings.lease_seconds)
+    jobs = JobStore(clients.dynamodb, settings.aws.table, lease=lease, attempt_budget=0)
+    queue = JobQueue(clients.sqs, settings.aws.queue_urls, settings.aws.dead_letter_queue_url)
+    places = Places(clients.dynamodb, settings.aws.table, most=settings.tenant_jobs_in_lane, lease=lease)
     return Services(
         settings=settings,
-        jobs=JobStore(
-            clients.dynamodb, settings.aws.table, lease=dt.timedelta(seconds=settings.lease_seconds), attempt_budget=0
-        ),
-        queue=JobQueue(clients.sqs, settings.aws.queue_url, settings.aws.dead_letter_queue_url),
+        jobs=jobs,
+        queue=queue,
+        dispatch=Dispatch(jobs, queue, places),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
     )
 

@@ -23,6 +23,7 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         "created_at": stamp(job.created_at),
         "updated_at": stamp(job.updated_at),
         "attempt": job.attempt,
+        "priority": job.lane.value,
         "client_reference": job.client_reference,
         "options": {
             "languages": "+".join(job.options.languages),

@@ -25,10 +25,13 @@ _RETRY_AFTER_SECONDS = 1
 def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed."""
     parts = services()
-    options = uploads.read_options(request.form, languages=parts.settings.languages)
-    reference = uploads.read_client_reference(request.form)
+    wishes = submission.Wishes(
+        options=uploads.read_options(request.form, languages=parts.settings.languages),
+        lane=uploads.read_priority(request.form),
+        client_reference=uploads.read_client_reference(request.form),
+    )
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
-    job = submission.submit(parts, tenant=caller().tenant, upload=upload, options=options, client_reference=reference)
+    job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
     response = jsonify(job_view.render(job, parts))
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
@@ -51,11 +54,13 @@ def erase(job_id: str) -> tuple[str, int]:
     """Cancel if it runs, and erase: unreadable at once, the bytes gone within a lease and a sweep."""
     parts = services()
     identity = _id(job_id)
-    parts.jobs.erase(identity)
+    lane = parts.jobs.erase(identity)
     # A crash here, or S3 away, leaves the objects to the sweeper, which the tombstone calls. It purges again after
     # the lease of a running attempt in any case, for that attempt may still be uploading.
     with contextlib.suppress(Unavailable):
         parts.documents.purge(identity)
+        # A crash here leaves a place in a lane: to whoever receives the job's message, or to the sweeper.
+        parts.dispatch.ended(identity, lane)
     return "", HTTPStatus.NO_CONTENT
 
 

@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
@@ -22,6 +23,7 @@ class Services:
     jobs: JobStore
     queue: JobQueue
     documents: DocumentStore
+    dispatch: Dispatch
     clock: Clock = utc_now
 
 

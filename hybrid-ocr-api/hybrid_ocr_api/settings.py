@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages
+from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages, read_tenant_jobs_in_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,7 @@ class ApiSettings:
     max_upload_bytes: int
     result_url_seconds: int
     lease_seconds: int
+    tenant_jobs_in_lane: int
     log_level: str
 
     @classmethod
@@ -35,6 +36,7 @@ class ApiSettings:
             max_upload_bytes=reader.integer("OCR_MAX_UPLOAD_MB", 200, least=1) << 20,
             result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
+            tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         reader.finish()

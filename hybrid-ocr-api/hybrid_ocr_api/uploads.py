@@ -12,14 +12,14 @@ from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
-from hybrid_ocr_core.job import Document
+from hybrid_ocr_core.job import Document, Lane
 from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
 _LONGEST_REFERENCE = 256
 
-FIELDS = frozenset({"languages", "mode", "outputs", "pages", "client_reference"})
+FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,19 @@ def read_options(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ..
         outputs=parse_outputs(form.get("outputs", "")),
         pages=PageSelection.parse(form.get("pages", "")),
     )
+
+
+def read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
+    """Take the lane.
+
+    Raises:
+        BadRequest: there is no such lane.
+    """
+    word = form.get("priority", "").strip()
+    try:
+        return Lane(word or Lane.NORMAL)
+    except ValueError as error:
+        raise BadRequest(f"priority: {word[:32]!r} is unknown; known are: {', '.join(Lane)}") from error
 
 
 def read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hybrid_ocr_core.job import Job
+    from hybrid_ocr_core.job import Job, Lane
 
 #: code -> is it worth submitting the same document again?
 DOCUMENT_CODES: dict[str, bool] = {
@@ -126,7 +126,11 @@ class JobNotFound(HybridOcrError):
 
 
 class JobErased(JobNotFound):
-    """There was such a job; it was erased for good."""
+    """There was such a job, in this lane; it was erased for good."""
+
+    def __init__(self, lane: Lane) -> None:
+        super().__init__("the job was erased")
+        self.lane = lane
 
 
 class LeaseHeld(HybridOcrError):

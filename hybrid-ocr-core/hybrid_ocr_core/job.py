@@ -33,6 +33,14 @@ class JobStatus(StrEnum):
         return self in {JobStatus.DONE, JobStatus.FAILED}
 
 
+class Lane(StrEnum):
+    """How urgent a job is; each lane is a queue of its own. The words of ``priority``, the most urgent first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class Triage(StrEnum):
     """What a person has to do with a finished job, by its lowest page."""
 
@@ -139,6 +147,9 @@ class Job:
     document: Document
     options: JobOptions
     client_reference: str | None = None
+    lane: Lane = Lane.NORMAL
+    #: Its tenant has no place for it in the lane yet: there is no message.
+    is_held: bool = False
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

@@ -14,6 +14,7 @@ from hybrid_ocr_core.job import (
     JobFailure,
     JobId,
     JobStatus,
+    Lane,
     Progress,
     Result,
     Triage,
@@ -65,10 +66,13 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         "updated_at": stamp(job.updated_at),
         "document": from_document(job.document),
         "options": from_options(job.options),
+        "lane": job.lane.value,
         "resends": job.resends,
         "open_shard": OPEN_SHARD,
         "sweep_at": sweep_at,
     }
+    if job.is_held:
+        item["held"] = True
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
     return item
@@ -97,6 +101,8 @@ def to_job(item: Item) -> Job:
         document=_to_document(item["document"]),
         options=to_options(item["options"]),
         client_reference=item.get("client_reference"),
+        lane=to_lane(item),
+        is_held="held" in item,
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None
@@ -109,6 +115,11 @@ def to_job(item: Item) -> Job:
         chunks=int(item.get("chunks", 0)),
         chunks_left=int(item.get("chunks_left", 0)),
     )
+
+
+def to_lane(item: Item) -> Lane:
+    """The lane of a job or of its tombstone; before there were lanes, all jobs went into one."""
+    return Lane(item.get("lane", Lane.NORMAL))
 
 
 def from_options(options: JobOptions) -> Item:

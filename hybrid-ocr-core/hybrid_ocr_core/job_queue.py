@@ -4,6 +4,9 @@ Facts that shape this class:
 * At least once, in no order, and once more even after a delete: the receiver must be idempotent.
 * A receipt handle belongs to one receive. A stale one may or may not work, and may be refused with an error: then
   the message comes back, and the item says that nothing is left to do. So such errors are logged, never raised.
+* ``MessageGroupId`` on a standard queue is no order, but the tenant for SQS's fair queues: where one tenant has most of
+  the messages in flight, those of the others are handed out first.
+  https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
 * ``maxReceiveCount`` is a backstop for what no worker can read, not a retry budget: a busy job hides its message for
   the rest of the lease instead of letting it bounce.
 
@@ -16,6 +19,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +27,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job import JobId, Lane
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -62,12 +66,13 @@ class NewerMessage(MalformedMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """One delivery. ``receipt_handle`` is good for this receive only and is never stored."""
+    """One delivery, from one lane. ``receipt_handle`` is good for this receive only and is never stored."""
 
     body: str
     receipt_handle: str
     receive_count: int
     sent_at: float
+    lane: Lane = Lane.NORMAL
 
     @property
     def age_seconds(self) -> float:
@@ -115,17 +120,19 @@ def parse_body(body: str) -> JobId | ChunkId:
 
 
 class JobQueue:
-    """One lane and its dead-letter queue. ``long_poll`` is the client that may wait for messages."""
+    """The lanes and their dead-letter queue. ``long_poll`` is the client that may wait for messages."""
 
     def __init__(
-        self, client: SQSClient, url: str, dead_letter_url: str, *, long_poll: SQSClient | None = None
+        self, client: SQSClient, urls: Mapping[Lane, str], dead_letter_url: str, *, long_poll: SQSClient | None = None
     ) -> None:
         self._client = client
         self._long_poll = long_poll or client
-        self._url = url
+        self._urls = urls
         self._dead_letter_url = dead_letter_url
+        #: Those to receive from, the most urgent first. Lanes that share a queue are one.
+        self.lanes = tuple(lane for lane in Lane if lane is Lane.NORMAL or urls[lane] != urls[Lane.NORMAL])
 
-    def send(self, work: JobId | ChunkId) -> None:
+    def send(self, work: JobId | ChunkId, lane: Lane = Lane.NORMAL) -> None:
         """Raises Unavailable."""
         if isinstance(work, ChunkId):
             job, rest = work.job, {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
@@ -133,13 +140,19 @@ class JobQueue:
             job, rest = work, {"v": _VERSION}
         body = json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
         with unavailable_on_error(_PART):
-            self._client.send_message(QueueUrl=self._url, MessageBody=body)
+            self._client.send_message(QueueUrl=self._urls[lane], MessageBody=body, MessageGroupId=job.tenant)
 
-    def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> ReceivedMessage | None:
-        """Wait for one message; None when none came. Raises Unavailable."""
+    def receive(
+        self, lane: Lane = Lane.NORMAL, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS
+    ) -> ReceivedMessage | None:
+        """Wait for one message; None when none came. Raises Unavailable.
+
+        Without a wait SQS asks only some of its servers, and may overlook a message.
+        """
+        client = self._long_poll if wait_seconds else self._client
         with unavailable_on_error(_PART):
-            response = self._long_poll.receive_message(
-                QueueUrl=self._url,
+            response = client.receive_message(
+                QueueUrl=self._urls[lane],
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
@@ -152,6 +165,7 @@ class JobQueue:
                 receipt_handle=message["ReceiptHandle"],
                 receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
                 sent_at=int(attributes.get("SentTimestamp", 0)) / 1000,
+                lane=lane,
             )
         return None
 
@@ -160,13 +174,15 @@ class JobQueue:
         timeout = max(0, min(MAX_VISIBILITY_SECONDS, int(seconds)))
         with unavailable_on_error(_PART), stale_handle_is_fine("hide"):
             self._client.change_message_visibility(
-                QueueUrl=self._url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=timeout
+                QueueUrl=self._urls[message.lane],
+                ReceiptHandle=message.receipt_handle,
+                VisibilityTimeout=timeout,
             )
 
     def delete(self, message: ReceivedMessage) -> None:
         """Only after the terminal state is committed. Raises Unavailable."""
         with unavailable_on_error(_PART), stale_handle_is_fine("delete"):
-            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt_handle)
+            self._client.delete_message(QueueUrl=self._urls[message.lane], ReceiptHandle=message.receipt_handle)
 
     def send_to_dead_letters(self, message: ReceivedMessage, *, job: JobId | None, reason: str) -> None:
         """Put a copy of a message into the dead-letter queue, with job id and reason. Raises Unavailable."""
@@ -185,9 +201,10 @@ class JobQueue:
             )
 
     def ping(self) -> None:
-        """Raises Unavailable unless the queue answers."""
-        with unavailable_on_error(_PART):
-            self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        """Raises Unavailable unless every lane answers."""
+        for lane in self.lanes:
+            with unavailable_on_error(_PART):
+                self._client.get_queue_attributes(QueueUrl=self._urls[lane], AttributeNames=["QueueArn"])
 
 
 def _sendable(text: str) -> str:

@@ -4,6 +4,7 @@ The state table (the README shows the same; a test holds the two together):
 
     from                        method    guard in the ConditionExpression                    to
     -                           create    attribute_not_exists(pk)                            QUEUED
+    QUEUED, held                admit     status = QUEUED AND attribute_exists(held)          QUEUED
     QUEUED                      claim     status = QUEUED, budget left                        PROCESSING, attempt + 1
     PROCESSING, lease expired   claim     lease_expires_at < :now, budget left                PROCESSING, attempt + 1
     PROCESSING                  renew     status = PROCESSING AND attempt = :mine             PROCESSING
@@ -14,7 +15,7 @@ The state table (the README shows the same; a test holds the two together):
     PROCESSING, chunks home     claim     chunks_left = 0, no lease, budget left              PROCESSING, attempt + 1
     QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
     QUEUED or lease expired     resend    sweep_at = :seen                                    unchanged
-    FAILED                      redrive   status = FAILED                                     QUEUED, budget anew
+    FAILED                      redrive   status = FAILED                                     QUEUED, held, budget anew
     any                         erase     attribute_exists(pk)                                erased, attempt + 1
 
 Three rules hold for each of them:
@@ -25,8 +26,11 @@ Three rules hold for each of them:
   still complete: the token counts, not the clock.
 * Nothing is read before it is written: guard and change are one call.
 
+A held job has no place in its lane, hence no message; see ``dispatch``.
+
 The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that someone may have to look after: not yet
-terminal, or erased with objects left. Reads from it are hints; each action is a conditional write on the item.
+terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
+conditional write on the item.
 
 IAM: dynamodb:PutItem, GetItem, UpdateItem on the table, Query on its index ``open``.
 """
@@ -58,12 +62,14 @@ from hybrid_ocr_core.job import (
     JobFailure,
     JobId,
     JobStatus,
+    Lane,
     Lease,
     Progress,
     Result,
     utc_now,
 )
 from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
+from hybrid_ocr_core.places import PLACES, TenantLane, where_of
 from hybrid_ocr_core.table import Table, Write
 
 if TYPE_CHECKING:
@@ -82,6 +88,7 @@ _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :no
 #: taken away; a condition on a missing attribute is false, so none of them holds where there is no item.
 CONDITIONS = {
     "create": "attribute_not_exists(pk)",
+    "admit": "attribute_not_exists(erased_at) AND #status = :queued AND attribute_exists(held)",
     "claim": f"attribute_not_exists(erased_at) AND budget_used < :budget AND {_FREE}",
     "renew": "#status = :processing AND attempt = :mine",
     "complete": "#status = :processing AND attempt = :mine",
@@ -116,10 +123,23 @@ class OpenJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resend:
-    """What to send: the job's own message, or those of the chunks of this split that nobody works on."""
+class OpenLane:
+    """An entry of the index ``open``: places that jobs wait for. Possibly stale, too."""
 
+    where: TenantLane
+    sweep_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """What to send, and where: the job's own message, or those of the chunks of this split that nobody works on.
+
+    A held job must find a place first.
+    """
+
+    lane: Lane
     split: int | None
+    is_held: bool
 
 
 class JobStore:
@@ -141,7 +161,9 @@ class JobStore:
 
     def create(self, job: Job) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
-        item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + self._lease))
+        # Whoever leaves a place looks after those that are held; the sweeper does so for good measure only.
+        patience = _RESEND_CAP if job.is_held else self._lease
+        item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
         self._table.put(item, condition=CONDITIONS["create"])
 
@@ -155,6 +177,29 @@ class JobStore:
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
         return job_item.to_job(item)
+
+    def admit(self, job: JobId) -> bool:
+        """Let a held job go: it has a place now. False when someone else did so.
+
+        A crash between this write and the send leaves the job to the sweeper.
+
+        Raises:
+            JobNotFound, JobErased, JobFinished: it needs no place.
+        """
+        now = self._clock()
+        # Jitter makes the value this call's own.
+        sweep_at = milliseconds(now + self._lease * random.uniform(1.0, 1.2))  # noqa: S311 - not cryptography
+        written, item = self._update(
+            job,
+            condition=CONDITIONS["admit"],
+            update="SET sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE held",
+            values={":queued": JobStatus.QUEUED, ":sweep_at": sweep_at, ":stamp": job_item.stamp(now), ":one": 1},
+        )
+        if written or item.get("sweep_at") == sweep_at:
+            return True
+        if not item or "erased_at" in item or JobStatus(item["status"]).is_terminal:
+            raise self._why_not_claimed(item, now)
+        return False
 
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.
@@ -171,7 +216,7 @@ class JobStore:
         expires_at = now + self._lease
         update = (
             "SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
-            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one"
+            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one REMOVE held"
         )
         values = {
             ":processing": JobStatus.PROCESSING,
@@ -349,8 +394,8 @@ class JobStore:
             raise LeaseLost("the job is not free any more")
         return failure
 
-    def open_jobs(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob]:
-        """Jobs whose ``sweep_at`` has passed, oldest first, at most ``limit``; a hint, for it may lag."""
+    def due(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob | OpenLane]:
+        """What has a ``sweep_at`` that has passed, oldest first, at most ``limit``; a hint, for it may lag."""
         due, _ = self._table.query(
             "open_shard = :shard AND sweep_at < :before",
             {":shard": OPEN_SHARD, ":before": milliseconds(before)},
@@ -358,6 +403,9 @@ class JobStore:
             Limit=limit,
         )
         for item in due:
+            if item["sk"] == PLACES:
+                yield OpenLane(where=where_of(item), sweep_at=int(item["sweep_at"]))
+                continue
             yield OpenJob(
                 job=job_item.id_of(item),
                 sweep_at=int(item["sweep_at"]),
@@ -382,12 +430,16 @@ class JobStore:
             written, item = self._update(entry.job, condition=SPLIT_CONDITIONS["resend"], update=update, values=values)
         if not written and item.get("sweep_at") != sweep_at:
             return None
-        return Resend(split=int(item["split_by"]) if item.get("chunks_left") else None)
+        return Resend(
+            lane=job_item.to_lane(item),
+            split=int(item["split_by"]) if item.get("chunks_left") else None,
+            is_held="held" in item,
+        )
 
-    def redrive(self, job: JobId) -> bool:
-        """FAILED -> QUEUED with a new budget, for an operator; ``attempt`` goes on. False when it is not FAILED.
+    def redrive(self, job: JobId) -> Job | None:
+        """FAILED -> QUEUED and held, with a new budget, for an operator; ``attempt`` goes on. None if it is not FAILED.
 
-        A crash between this write and the send leaves the job to the sweeper.
+        A crash after this write leaves the job to the sweeper.
 
         Raises:
             JobNotFound: no such job, or erased.
@@ -396,13 +448,14 @@ class JobStore:
         written, item = self._update(
             job,
             condition=CONDITIONS["redrive"],
-            update="SET #status = :queued, budget_used = :zero, resends = :zero, open_shard = :shard,"
+            update="SET #status = :queued, held = :true, budget_used = :zero, resends = :zero, open_shard = :shard,"
             " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure, split_by, chunks, chunks_left",
             values={
                 ":failed": JobStatus.FAILED,
                 ":queued": JobStatus.QUEUED,
                 ":shard": OPEN_SHARD,
                 ":sweep_at": milliseconds(now + self._lease),
+                ":true": True,
                 ":zero": 0,
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
@@ -411,12 +464,13 @@ class JobStore:
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
         # A lost response shows our own QUEUED; sending once more than needed is harmless.
-        return written or item["status"] == JobStatus.QUEUED
+        return job_item.to_job(item) if written or item["status"] == JobStatus.QUEUED else None
 
-    def erase(self, job: JobId) -> None:
+    def erase(self, job: JobId) -> Lane:
         """Leave a tombstone: the job is unreadable at once, and attempt + 1 fences off a running worker.
 
-        The index keeps the tombstone until its objects are purged, after the lease of a running attempt.
+        The index keeps the tombstone until its objects are purged, after the lease of a running attempt. Returns the
+        lane that the job was in.
 
         Raises:
             JobNotFound: no such job; erasing twice is no error.
@@ -428,7 +482,7 @@ class JobStore:
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
             " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left",
+            " lease_expires_at, split_by, chunks, chunks_left, held",
             values={
                 ":stamp": job_item.stamp(now),
                 ":shard": OPEN_SHARD,
@@ -439,6 +493,7 @@ class JobStore:
         )
         if not written and "erased_at" not in item:
             raise JobNotFound("there is no such job")
+        return job_item.to_lane(item)
 
     def purged(self, entry: OpenJob) -> None:
         """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
@@ -476,7 +531,7 @@ class JobStore:
         if not item:
             return JobNotFound("there is no such job")
         if "erased_at" in item:
-            return JobErased("the job was erased")
+            return JobErased(job_item.to_lane(item))
         job = job_item.to_job(item)
         if job.status.is_terminal:
             return JobFinished(job)

@@ -31,6 +31,16 @@ def log_context(**fields: str | int) -> Iterator[None]:
         _context.reset(token)
 
 
+@contextmanager
+def fresh_log_context(**fields: str | int) -> Iterator[None]:
+    """As ``log_context``, without the fields of the blocks around it."""
+    token = _context.set(fields)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line. JSON escapes CR and LF, so no input can forge a line."""
 

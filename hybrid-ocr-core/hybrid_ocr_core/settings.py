@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hybrid_ocr_core.errors import SettingsError
+from hybrid_ocr_core.job import Lane
 
 
 class Reader:
@@ -74,18 +75,24 @@ class AwsSettings:
     region: str
     bucket: str
     table: str
-    queue_url: str
+    queue_urls: Mapping[Lane, str]
     dead_letter_queue_url: str
     public_endpoint_url: str | None
 
     @classmethod
     def read(cls, reader: Reader) -> AwsSettings:
         """The variables that every process needs."""
+        queue_url = reader.text("OCR_SQS_URL")
         return cls(
             region=reader.text("AWS_REGION"),
             bucket=reader.text("OCR_S3_BUCKET"),
             table=reader.text("OCR_DDB_TABLE"),
-            queue_url=reader.text("OCR_SQS_URL"),
+            # Without queues of their own all lanes are one.
+            queue_urls={
+                Lane.HIGH: reader.text("OCR_SQS_URL_HIGH", "") or queue_url,
+                Lane.NORMAL: queue_url,
+                Lane.LOW: reader.text("OCR_SQS_URL_LOW", "") or queue_url,
+            },
             dead_letter_queue_url=reader.text("OCR_SQS_DLQ_URL", ""),
             public_endpoint_url=reader.text("OCR_S3_PUBLIC_ENDPOINT_URL", "") or None,
         )
@@ -94,3 +101,8 @@ class AwsSettings:
 def read_languages(reader: Reader) -> tuple[str, ...]:
     """``OCR_LANGUAGES``: what the workers have installed and the API therefore accepts; the first is the default."""
     return reader.names("OCR_LANGUAGES", "eng,deu,fra,spa,ita")
+
+
+def read_tenant_jobs_in_lane(reader: Reader) -> int:
+    """``OCR_TENANT_JOBS_IN_LANE``: jobs of one tenant in a lane at a time; more than there are workers."""
+    return reader.integer("OCR_TENANT_JOBS_IN_LANE", 100, least=1, most=1000)

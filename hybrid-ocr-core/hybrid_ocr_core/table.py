@@ -38,7 +38,7 @@ class Write:
     """One conditional update. Without ``update`` it only checks the condition, inside a transaction."""
 
     key: Item
-    condition: str
+    condition: str = ""
     update: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,9 +47,10 @@ class Write:
         found: dict[str, Any] = {
             "TableName": table,
             "Key": serialise(self.key),
-            "ConditionExpression": self.condition,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+        if self.condition:
+            found["ConditionExpression"] = self.condition
+            found["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         if self.update:
             found["UpdateExpression"] = self.update
         aliases = {alias: alias[1:] for alias in _RESERVED if alias in self.condition + self.update}

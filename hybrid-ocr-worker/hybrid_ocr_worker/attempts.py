@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import SourceMissing
 from hybrid_ocr_core.errors import DOCUMENT_CODES, DocumentRejected, LeaseLost, Unavailable
-from hybrid_ocr_core.job import JobFailure
+from hybrid_ocr_core.job import Job, JobFailure
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.heartbeat import Heartbeat
@@ -42,6 +43,10 @@ class Claim(Protocol):
         """Job or chunk, for the log."""
 
     @property
+    def job(self) -> Job:
+        """The job that it is, or that it is a part of."""
+
+    @property
     def names(self) -> dict[str, str | int]:
         """Which one it is, for the log."""
 
@@ -55,8 +60,8 @@ class Claim(Protocol):
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
 
 
-#: What is to be done with a claim, in an empty directory of the scratch disk.
-Work = Callable[[Heartbeat, Path], None]
+#: What is to be done with a claim, in an empty directory of the scratch disk. Is the job over then?
+Work = Callable[[Heartbeat, Path], bool]
 
 
 class Owed(NamedTuple):
@@ -74,6 +79,7 @@ class Attempts:
 
     settings: WorkerSettings
     queue: JobQueue
+    dispatch: Dispatch
     sandbox: WarmSandbox
     shutdown: Shutdown
     scratch: Path
@@ -100,11 +106,13 @@ class Attempts:
             heartbeat.check()
             self.shutdown.check()
 
-        self.sandbox.still_wanted = still_wanted
-        with log_context(**claim.names), heartbeat:
+        with log_context(**claim.names), heartbeat, self.sandbox.asking(still_wanted):
             _log.info("Claimed a %s.", claim.kind, extra={"action": f"{claim.kind}_claimed"})
             try:
-                self._finish(claim, heartbeat, work)
+                is_over = self._finish(claim, heartbeat, work)
+                # A crash here leaves a place in the lane that nobody uses: the next receive gives it to the next job.
+                if is_over:
+                    self.dispatch.ended(claim.job.id, claim.job.lane)
             except LeaseLost as error:
                 # Someone else has it, or had it: write nothing, delete nothing. If it was erased instead, the message
                 # comes back and is deleted then.
@@ -127,12 +135,12 @@ class Attempts:
             seconds = round(time.monotonic() - started, 3)
             _log.info("Finished a %s.", claim.kind, extra={"action": f"{claim.kind}_finished", "seconds": seconds})
 
-    def _finish(self, claim: Claim, heartbeat: Heartbeat, work: Work) -> None:
-        """Do the work; FAILED where the document is at fault."""
+    def _finish(self, claim: Claim, heartbeat: Heartbeat, work: Work) -> bool:
+        """Do the work; FAILED where the document is at fault. Is the job over?"""
         prefix = f"{claim.kind}-"
         try:
             with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix=prefix, dir=self.scratch) as directory:
-                work(heartbeat, Path(directory))
+                return work(heartbeat, Path(directory))
         except DocumentRejected as error:
             code = error.document_code
             claim.fail(JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page))
@@ -140,6 +148,7 @@ class Attempts:
         except SourceMissing as error:
             claim.fail(JobFailure(code="internal", message=str(error), retryable=True))
             _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
+        return True
 
     def settle(self) -> None:
         """Give back what an outage kept.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from hybrid_ocr_core.errors import (
     JobNotFound,
     LeaseHeld,
 )
-from hybrid_ocr_core.job import Clock, Job, JobFailure, JobStatus, utc_now
+from hybrid_ocr_core.job import Clock, Job, JobFailure, JobStatus, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.attempts import Attempts, rest_of
@@ -44,6 +45,7 @@ class ChunkClaim:
     """A chunk that is ours."""
 
     store: ChunkStore
+    job: Job
     lease: ChunkLease
     kind = "chunk"
 
@@ -85,6 +87,8 @@ class ChunkProcessor:
     recogniser: Recogniser
     attempts: Attempts
     fan_out: FanOut
+    #: Asked between two pages, with the lane of the chunk in hand.
+    give_way: Callable[[Lane], None]
     clock: Clock = utc_now
 
     def process(self, chunk_id: ChunkId, message: ReceivedMessage) -> None:
@@ -114,7 +118,7 @@ class ChunkProcessor:
             self.queue.delete(message)
         else:
             # A crash from here to home leaves PROCESSING with a lease that ends, and the pages that were stored.
-            claim = ChunkClaim(store=self.chunks, lease=taken.lease)
+            claim = ChunkClaim(store=self.chunks, job=job, lease=taken.lease)
             self.attempts.run(claim, message, partial(self._work, job, taken))
 
     def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:
@@ -131,7 +135,8 @@ class ChunkProcessor:
             # So many workers died or failed over the same page, the first that is not stored.
             return Taken(*self.chunks.skip(chunk_id, seen=exhausted.attempt), gives_up=True)
 
-    def _work(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
+    def _work(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> bool:
+        """Bring the chunk home. Its job is not over by that: somebody has to assemble it."""
         chunk = taken.chunk
         self._read(job, taken, heartbeat, directory)
         self.chunks.home(taken.lease, pages=len(chunk.pages))
@@ -139,6 +144,7 @@ class ChunkProcessor:
         # redelivery of this message the job's.
         self.fan_out.send_next(chunk.id, of=job)
         self._wake_if_all_are_home(chunk.id)
+        return False
 
     def _read(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
         chunk = taken.chunk
@@ -156,6 +162,8 @@ class ChunkProcessor:
         self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory, numbers=chunk.pages)
         for done, number in enumerate(missing):
+            if done:
+                self.give_way(job.lane)
             if not self.recogniser.read_page(plan, number):
                 failed.append(number)
             if failed:
@@ -174,4 +182,4 @@ class ChunkProcessor:
         """The last one home sends the job's own message: whoever claims it assembles the document."""
         job = self._job_that_waits_for(chunk)
         if job is not None and job.chunks_left == 0 and job.lease_expires_at is None:
-            self.queue.send(job.id)
+            self.queue.send(job.id, job.lane)

@@ -10,7 +10,7 @@ import logging
 import random
 
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job_queue import JobQueue
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.shutdown import Shutdown, StopWaiting
 
@@ -22,11 +22,10 @@ _LONGEST_PAUSE_SECONDS = 30.0
 class Consumer:
     """One worker process reads one document at a time; fleets grow by count alone."""
 
-    def __init__(self, queue: JobQueue, processor: Processor, shutdown: Shutdown, *, visibility_seconds: int) -> None:
-        self._queue = queue
+    def __init__(self, intake: Intake, processor: Processor, shutdown: Shutdown) -> None:
+        self._intake = intake
         self._processor = processor
         self._shutdown = shutdown
-        self._visibility_seconds = visibility_seconds
 
     def run(self) -> None:
         """Until the shutdown is requested; the job in hand is finished or given back first."""
@@ -55,6 +54,6 @@ class Consumer:
         # A signal breaks this wait off. A message that SQS hands out in that very moment stays hidden for its
         # visibility time and then comes back.
         with self._shutdown:
-            message = self._queue.receive(visibility_seconds=self._visibility_seconds)
+            message = self._intake.next()
         if message is not None:
             self._processor.process(message)

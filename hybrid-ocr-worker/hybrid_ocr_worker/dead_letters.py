@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.errors import JobNotFound, NewerSchema
 from hybrid_ocr_core.job import JobStatus
-from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 
 #: Letters are hidden for so long while someone reads through them, so that each is shown once.
@@ -21,7 +21,7 @@ class DeadLetterOffice:
     """The commands ``dlq list`` and ``dlq redrive``, and the sweeper's look at strayed letters."""
 
     store: JobStore
-    queue: JobQueue
+    dispatch: Dispatch
     letters: DeadLetterQueue
 
     def list(self) -> Iterator[DeadLetter]:
@@ -53,16 +53,16 @@ class DeadLetterOffice:
     def _redrive(self, letter: DeadLetter) -> str:
         assert letter.job is not None
         try:
-            is_queued = self.store.redrive(letter.job)
+            job = self.store.redrive(letter.job)
         except JobNotFound:
             self.letters.delete(letter)
             return "deleted: the job was erased"
-        if is_queued:
+        if job is not None:
             # A crash here leaves a QUEUED job without a message, for the sweeper, and its letter for the next redrive.
-            self.queue.send(letter.job)
+            self.dispatch.offer(job)
         # A crash here leaves a letter of a job that is not FAILED any more; the sweeper removes it.
         self.letters.delete(letter)
-        return "sent again" if is_queued else "deleted: the job is not FAILED"
+        return "sent again" if job is not None else "deleted: the job is not FAILED"
 
     def _is_failed(self, letter: DeadLetter) -> bool:
         assert letter.job is not None

@@ -15,12 +15,15 @@ from pathlib import Path
 
 from hybrid_ocr_core import aws, logs
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 from hybrid_ocr_worker.consumer import Consumer
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
@@ -94,10 +97,13 @@ def _consume(settings: WorkerSettings) -> int:
     )
     with sandbox:
         engine = _probe(settings, sandbox)
+        intake = Intake(parts.queue, weights=settings.lane_weights, visibility_seconds=settings.lease_seconds)
         processor = Processor(
             settings=settings,
             store=parts.store,
             queue=parts.queue,
+            dispatch=parts.dispatch,
+            intake=intake,
             documents=parts.documents,
             recogniser=Recogniser(settings, sandbox, engine),
             sandbox=sandbox,
@@ -113,7 +119,7 @@ def _consume(settings: WorkerSettings) -> int:
             daemon=True,
         ).start()
         _log.info("Ready for jobs.", extra={"action": "worker_ready"})
-        Consumer(parts.queue, processor, shutdown, visibility_seconds=settings.lease_seconds).run()
+        Consumer(intake, processor, shutdown).run()
     shutil.rmtree(scratch, ignore_errors=True)
     _log.info("Stopped.", extra={"action": "worker_stopped"})
     return 0
@@ -139,14 +145,21 @@ def _sweep(settings: WorkerSettings, *, orphans: bool) -> int:
 
 
 def _sweeper(settings: WorkerSettings, parts: _Parts) -> Sweeper:
-    return Sweeper(parts.store, parts.queue, parts.documents, parts.letters, chunks_in_lane=settings.chunks_in_lane)
+    return Sweeper(
+        parts.store,
+        parts.queue,
+        parts.documents,
+        parts.dispatch,
+        parts.letters,
+        chunks_in_lane=settings.chunks_in_lane,
+    )
 
 
 def _dead_letters(settings: WorkerSettings, action: str, job_ids: Sequence[str]) -> int:
     parts = _connect(settings)
     if parts.letters is None:
         raise SettingsError(["OCR_SQS_DLQ_URL is not set; .env.example shows a value"])
-    office = DeadLetterOffice(store=parts.store, queue=parts.queue, letters=parts.letters)
+    office = DeadLetterOffice(store=parts.store, dispatch=parts.dispatch, letters=parts.letters)
     if action == "list":
         lines = (f"{letter.sent_at:%Y-%m-%dT%H:%M:%SZ}  {_name(letter)}  {letter.reason}" for letter in office.list())
     else:
@@ -168,22 +181,22 @@ class _Parts:
     store: JobStore
     queue: JobQueue
     documents: DocumentStore
+    dispatch: Dispatch
     letters: DeadLetterQueue | None
 
 
 def _connect(settings: WorkerSettings) -> _Parts:
     clients = aws.connect(settings.aws)
-    store = JobStore(
-        clients.dynamodb,
-        settings.aws.table,
-        lease=dt.timedelta(seconds=settings.lease_seconds),
-        attempt_budget=settings.attempt_budget,
-    )
+    table, lease = settings.aws.table, dt.timedelta(seconds=settings.lease_seconds)
+    store = JobStore(clients.dynamodb, table, lease=lease, attempt_budget=settings.attempt_budget)
     letters_url = settings.aws.dead_letter_queue_url
+    queue = JobQueue(clients.sqs, settings.aws.queue_urls, letters_url, long_poll=clients.sqs_long_poll)
+    places = Places(clients.dynamodb, table, most=settings.tenant_jobs_in_lane, lease=lease)
     return _Parts(
         store=store,
-        queue=JobQueue(clients.sqs, settings.aws.queue_url, letters_url, long_poll=clients.sqs_long_poll),
+        queue=queue,
         documents=DocumentStore(clients.s3, settings.aws.bucket),
+        dispatch=Dispatch(store, queue, places),
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )
 

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from hybrid_ocr_core.chunk import ChunkId
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import (
     AttemptsExhausted,
@@ -33,14 +34,15 @@ from hybrid_ocr_core.errors import (
     NewerSchema,
     Unavailable,
 )
-from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lease, Progress, Result, utc_now
+from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lane, Lease, Progress, Result, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
-from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_core.logs import fresh_log_context
 from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.chunks import ChunkProcessor
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.recognition import Plan, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
@@ -60,6 +62,7 @@ class JobClaim:
     """A job that is ours."""
 
     store: JobStore
+    job: Job
     lease: Lease
     kind = "job"
 
@@ -88,6 +91,8 @@ class Processor:
     settings: WorkerSettings
     store: JobStore
     queue: JobQueue
+    dispatch: Dispatch
+    intake: Intake
     documents: DocumentStore
     recogniser: Recogniser
     sandbox: WarmSandbox
@@ -102,6 +107,7 @@ class Processor:
         self.attempts = Attempts(
             settings=self.settings,
             queue=self.queue,
+            dispatch=self.dispatch,
             sandbox=self.sandbox,
             shutdown=self.shutdown,
             scratch=self.scratch,
@@ -123,6 +129,7 @@ class Processor:
             recogniser=self.recogniser,
             attempts=self.attempts,
             fan_out=self._fan_out,
+            give_way=self._give_way,
             clock=self.clock,
         )
 
@@ -146,7 +153,7 @@ class Processor:
             self.queue.delete(message)
             return
         job_id = work.job if isinstance(work, ChunkId) else work
-        with log_context(job_id=job_id.job_id):
+        with fresh_log_context(job_id=job_id.job_id):
             try:
                 if isinstance(work, ChunkId):
                     self._chunks.process(work, message)
@@ -181,8 +188,12 @@ class Processor:
             if failure is not None and failure.code == "out_of_attempts":
                 # But whoever gave it up may have died before the letter; one too many is harmless.
                 self.queue.send_to_dead_letters(message, job=job_id, reason=failure.message)
+            self.dispatch.ended(job_id, finished.job.lane)
             self.queue.delete(message)
-        except (JobErased, ChunksOut):
+        except JobErased as erased:
+            self.dispatch.ended(job_id, erased.lane)
+            self.queue.delete(message)
+        except ChunksOut:
             # What waits for its chunks is brought back by the last of them, or by the sweeper.
             self.queue.delete(message)
         except LeaseHeld as held:
@@ -198,27 +209,42 @@ class Processor:
         else:
             # A crash from here to the terminal write leaves PROCESSING with a lease that ends: the message shows
             # again with it, and the next claim is attempt + 1.
-            claim = JobClaim(store=self.store, lease=lease)
+            claim = JobClaim(store=self.store, job=job, lease=lease)
             self.attempts.run(claim, message, partial(self._recognise, job, lease))
 
-    def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> None:
-        """Bring the job to DONE, or leave it to its chunks."""
+    def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> bool:
+        """Bring the job to DONE, or leave it to its chunks. Is it over?"""
         self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory)
         if job.split is not None:
             self._fan_out.collect(job, plan)
         elif self._fan_out.is_worth_it(plan):
-            self._fan_out.split(lease, plan)
-            return
+            self._fan_out.split(job, lease, plan)
+            return False
         else:
-            self._read(lease, plan, heartbeat)
+            self._read(job, lease, plan, heartbeat)
         self._complete(job, lease, plan, heartbeat)
         if job.split is not None:
             self._fan_out.tidy(job)
+        return True
 
-    def _read(self, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
+    def _give_way(self, lane: Lane) -> None:
+        """Between two pages: an urgent job waits for the page in hand, and not for the whole document.
+
+        The document in hand stays ours, for its heartbeat goes on. It has its turn again afterwards: one page at least
+        before the next urgent job.
+        """
+        if lane is Lane.HIGH or self.shutdown.requested.is_set():
+            return
+        message = self.intake.urgent()
+        if message is not None:
+            self.process(message)
+
+    def _read(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
         failed: list[int] = []
         for done, number in enumerate(plan.numbers):
+            if done:
+                self._give_way(job.lane)
             progress = Progress(pages_done=done, pages_total=len(plan.numbers))
             heartbeat.tell(partial(self.store.renew, lease, progress, plan.document))
             if not self.recogniser.read_page(plan, number):
@@ -255,6 +281,7 @@ class Processor:
         # A crash here leaves a FAILED job without its dead letter: the redelivered message becomes it. After the copy,
         # a crash leaves a harmless second copy.
         self.queue.send_to_dead_letters(message, job=job.id, reason=failure.message)
+        self.dispatch.ended(job.id, job.lane)
         self.queue.delete(message)
         _log.error("Gave up on a job.", extra={"action": "job_failed", "code": failure.code})
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages
+from hybrid_ocr_core.job import Lane
+from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages, read_tenant_jobs_in_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class WorkerSettings:
     child_pages: int
     chunk_pages: int
     chunks_in_lane: int
+    tenant_jobs_in_lane: int
+    lane_weights: Mapping[Lane, int]
     failed_pages_percent: int
     log_level: str
 
@@ -66,6 +69,8 @@ class WorkerSettings:
             child_pages=reader.integer("OCR_CHILD_PAGES", 200, least=1),
             chunk_pages=reader.integer("OCR_CHUNK_PAGES", 10, least=1),
             chunks_in_lane=reader.integer("OCR_CHUNKS_IN_LANE", 16, least=1),
+            tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
+            lane_weights=_read_lane_weights(reader),
             failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
@@ -76,3 +81,12 @@ class WorkerSettings:
         )
         reader.finish()
         return settings
+
+
+def _read_lane_weights(reader: Reader) -> Mapping[Lane, int]:
+    """``OCR_LANE_WEIGHTS``: turns of high, normal and low, when all of them have messages."""
+    text = reader.text("OCR_LANE_WEIGHTS", "6,3,1")
+    words = [word.strip() for word in text.split(",")]
+    holds = len(words) == len(Lane) and all(word.isdecimal() and 1 <= int(word) <= 1000 for word in words)
+    reader.expect(holds, f"OCR_LANE_WEIGHTS={text!r} must be three whole numbers from 1 to 1000, as in 6,3,1")
+    return dict(zip(Lane, (int(word) for word in words), strict=True)) if holds else {}

@@ -18,11 +18,12 @@ from itertools import islice
 
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Clock, JobId, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
-from hybrid_ocr_core.job_store import JobStore, OpenJob
+from hybrid_ocr_core.job_store import JobStore, OpenJob, OpenLane
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 
@@ -43,6 +44,7 @@ class Sweeper:
         store: JobStore,
         queue: JobQueue,
         documents: DocumentStore,
+        dispatch: Dispatch,
         letters: DeadLetterQueue | None = None,
         *,
         chunks_in_lane: int = 16,
@@ -51,8 +53,9 @@ class Sweeper:
         self._store = store
         self._chunks_in_lane = chunks_in_lane
         self._queue = queue
+        self._dispatch = dispatch
         self._documents = documents
-        self._office = DeadLetterOffice(store=store, queue=queue, letters=letters) if letters else None
+        self._office = DeadLetterOffice(store=store, dispatch=dispatch, letters=letters) if letters else None
         self._clock = clock
         self._sweeps = 0
 
@@ -62,7 +65,7 @@ class Sweeper:
         Raises:
             Unavailable: the rest is for the next sweep.
         """
-        due = list(self._store.open_jobs(before=self._clock(), limit=MOST_PER_TURN))
+        due = list(self._store.due(before=self._clock(), limit=MOST_PER_TURN))
         actions = 0
         if due:
             # Before a job is put off to its next resend, lest each sweep of an outage puts one off for nothing.
@@ -76,7 +79,9 @@ class Sweeper:
         self._sweeps += 1
         return actions
 
-    def _act(self, entry: OpenJob) -> int:
+    def _act(self, entry: OpenJob | OpenLane) -> int:
+        if isinstance(entry, OpenLane):
+            return self._dispatch.tend(entry)
         with log_context(job_id=entry.job.job_id):
             if entry.is_erased:
                 self._documents.purge(entry.job)
@@ -89,11 +94,14 @@ class Sweeper:
             if resend is None:
                 return 0
             # A crash here leaves the job to a later sweep.
+            if resend.is_held:
+                self._dispatch.offer(self._store.get(entry.job))
+                return 1
             lost: Sequence[JobId | ChunkId] = [entry.job]
             if resend.split is not None:
                 lost = self._lost_chunks(entry.job, resend.split)
             for work in lost:
-                self._queue.send(work)
+                self._queue.send(work, resend.lane)
             _log.info("Sent a job again that nobody took.", extra={"action": "job_resent"})
             return len(lost)
 

@@ -25,7 +25,15 @@ EXAMPLE = ROOT / ".env.example"
 _HIGHEST_PORT = 65535
 #: In the emulator region and names are always those of the example, whatever they are on AWS: by any others the next
 #: run would not find the data of the one before.
-_FIXED = ("AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL", "OCR_SQS_DLQ_URL")
+_FIXED = (
+    "AWS_REGION",
+    "OCR_S3_BUCKET",
+    "OCR_DDB_TABLE",
+    "OCR_SQS_URL",
+    "OCR_SQS_URL_HIGH",
+    "OCR_SQS_URL_LOW",
+    "OCR_SQS_DLQ_URL",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,8 @@ def for_services(settings: LauncherSettings, outputs: Mapping[str, str]) -> dict
         "OCR_S3_BUCKET": outputs["BucketName"],
         "OCR_DDB_TABLE": outputs["TableName"],
         "OCR_SQS_URL": at(settings.emulator_url, outputs["QueueUrl"]),
+        "OCR_SQS_URL_HIGH": at(settings.emulator_url, outputs["HighQueueUrl"]),
+        "OCR_SQS_URL_LOW": at(settings.emulator_url, outputs["LowQueueUrl"]),
         "OCR_SQS_DLQ_URL": at(settings.emulator_url, outputs["DeadLetterQueueUrl"]),
     }
 

@@ -93,6 +93,8 @@ def parameters(environment: Mapping[str, str]) -> list[ParameterTypeDef]:
         "BucketName": environment.get("OCR_S3_BUCKET", ""),
         "TableName": environment.get("OCR_DDB_TABLE", ""),
         "QueueName": environment.get("OCR_SQS_URL", "").rpartition("/")[2],
+        "HighQueueName": environment.get("OCR_SQS_URL_HIGH", "").rpartition("/")[2],
+        "LowQueueName": environment.get("OCR_SQS_URL_LOW", "").rpartition("/")[2],
         "DeadLetterQueueName": environment.get("OCR_SQS_DLQ_URL", "").rpartition("/")[2],
     }
     return [{"ParameterKey": key, "ParameterValue": name} for key, name in names.items() if name]

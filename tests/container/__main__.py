@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job import JobId, JobStatus, Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job
@@ -132,7 +132,7 @@ def _stop_a_worker(compose: Compose) -> None:
     job = a_job(document=a_document(content), created_at=_now(), updated_at=_now())
     DocumentStore(clients["s3"], "hybrid-ocr").put_source(job.id, io.BytesIO(content), "application/pdf")
     store.create(job)
-    JobQueue(clients["sqs"], _QUEUE_URL, "").send(job.id)
+    JobQueue(clients["sqs"], dict.fromkeys(Lane, _QUEUE_URL), "").send(job.id)
     _wait_for(store, job.id, JobStatus.PROCESSING)
 
     container = compose("ps", "--quiet", "worker", capture=True)

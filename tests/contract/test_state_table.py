@@ -14,7 +14,7 @@ from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.errors import HybridOcrError, JobNotFound
 from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease
 from hybrid_ocr_core.job_store import JobStore, OpenJob
-from tests.builders import FakeClock, a_document, a_failure, a_job, a_result
+from tests.builders import FakeClock, a_document, a_failure, a_job, a_result, due_jobs
 from tests.conftest import ROOT
 
 
@@ -38,7 +38,7 @@ def test_the_readme_shows_the_table_of_the_store() -> None:
 
 
 def test_every_transition_of_the_store_is_in_the_table() -> None:
-    reads = {"get", "open_jobs", "ping"}
+    reads = {"get", "due", "ping"}
     others = {"purged", "take_turn"}  # takes a tombstone off the index; is about no job
     methods = {name for name in vars(JobStore) if not name.startswith("_")}
 
@@ -50,10 +50,10 @@ _NOW = dt.timedelta()
 
 def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
     """A job in a state, and the lease of its last attempt (or one that never was)."""
-    job = a_job()
+    job = a_job(is_held="held" in state)
     store.create(job)
     lease = Lease(job=job.id, attempt=99, owner="nobody", expires_at=clock.now)
-    if state == "QUEUED":
+    if state.startswith("QUEUED"):
         return job, lease
     spent = 3 if "spent" in state else 1
     for attempt in range(spent):
@@ -81,14 +81,18 @@ def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
 def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], object]]:
     def resend() -> None:
         (entry,) = (
-            e for e in store.open_jobs(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id
+            e for e in due_jobs(store, before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id
         )
         assert store.resend(entry)
+
+    def admit() -> None:
+        assert store.admit(job.id)
 
     def redrive() -> None:
         assert store.redrive(job.id)
 
     return {
+        "admit": admit,
         "claim": lambda: store.claim(job.id),
         "renew": lambda: store.renew(lease),
         "complete": lambda: store.complete(lease, a_document(pages=2), a_result()),
@@ -106,6 +110,14 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
 _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     # Redriving what is QUEUED already may be our own write whose response was lost.
     "QUEUED": {
+        "claim": JobStatus.PROCESSING,
+        "resend": JobStatus.QUEUED,
+        "redrive": JobStatus.QUEUED,
+        "erase": None,
+    },
+    # Nobody has its message, but a copy may turn up that was thought lost.
+    "QUEUED, held": {
+        "admit": JobStatus.QUEUED,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.QUEUED,
         "redrive": JobStatus.QUEUED,

@@ -50,6 +50,13 @@ def test_the_redrive_policy_is_a_backstop_and_the_dead_letters_are_kept_longer(r
     assert resources["Queue"]["ReceiveMessageWaitTimeSeconds"] == LONG_POLL_SECONDS
 
 
+@pytest.mark.parametrize("lane", ["High", "Low"])
+def test_the_lanes_differ_in_nothing_but_their_names(resources: dict[str, Any], lane: str) -> None:
+    named = {**resources[f"{lane}Queue"], "QueueName": resources["Queue"]["QueueName"]}
+
+    assert named == resources["Queue"]
+
+
 def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
     assert all(resources["Bucket"]["PublicAccessBlockConfiguration"].values())
     assert "BucketEncryption" in resources["Bucket"]

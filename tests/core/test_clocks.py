@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import JobErased, JobNotFound, LeaseHeld, LeaseLost
 from hybrid_ocr_core.job import JobStatus
@@ -15,7 +16,7 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenJob
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.sweeper import TURN, Sweeper
-from tests.builders import LEASE, FakeClock, a_document, a_failure, a_job, a_result
+from tests.builders import LEASE, FakeClock, a_document, a_failure, a_job, a_result, due_jobs
 
 _SKEW = dt.timedelta(minutes=10)
 
@@ -108,22 +109,27 @@ def test_a_tombstone_that_has_expired_and_is_still_there_stays_erased(store: Job
 
 @pytest.mark.failure(29)
 def test_an_index_that_lags_moves_no_job_that_has_ended(
-    store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done, failed, erased, running = jobs = [a_job() for _ in range(4)]
     for job in jobs:
         store.create(job)
     clock.advance(61)
-    stale: list[OpenJob] = list(store.open_jobs(before=clock.now, limit=10))
+    stale: list[OpenJob] = list(due_jobs(store, before=clock.now, limit=10))
     store.complete(store.claim(done.id)[1], a_document(pages=2), a_result())
     store.fail(store.claim(failed.id)[1], a_failure())
     store.erase(erased.id)
     store.claim(running.id)
     before = {job.id: store.get(job.id) for job in (done, failed, running)}
-    monkeypatch.setattr(store, "open_jobs", lambda **_: stale)
+    monkeypatch.setattr(store, "due", lambda **_: stale)
 
     assert len(stale) == 4
-    assert Sweeper(store, queue, documents, clock=clock).sweep() == 0
+    assert Sweeper(store, queue, documents, dispatch, clock=clock).sweep() == 0
 
     assert queue.receive(visibility_seconds=1, wait_seconds=0) is None
     assert {job: store.get(job) for job in before} == before

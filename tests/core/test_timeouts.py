@@ -14,7 +14,7 @@ import pytest
 from hybrid_ocr_core import aws, transfer
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import LeaseLost, Unavailable
-from hybrid_ocr_core.job import JobStatus
+from hybrid_ocr_core.job import JobStatus, Lane
 from hybrid_ocr_core.job_queue import LONG_POLL_SECONDS, JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
@@ -70,7 +70,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 def clients(network: Proxy) -> aws.AwsClients:
     return aws.connect(
         AwsSettings(
-            region="us-east-1", bucket="b", table="t", queue_url="", dead_letter_queue_url="", public_endpoint_url=None
+            region="us-east-1", bucket="b", table="t", queue_urls={}, dead_letter_queue_url="", public_endpoint_url=None
         )
     )
 
@@ -87,7 +87,7 @@ def test_every_service_that_does_not_answer_is_told_in_time(
 ) -> None:
     network.mode = mode
     store = JobStore(clients.dynamodb, "t", lease=LEASE, attempt_budget=3)
-    queue = JobQueue(clients.sqs, f"{network.url}/0/q", "", long_poll=clients.sqs_long_poll)
+    queue = JobQueue(clients.sqs, dict.fromkeys(Lane, f"{network.url}/0/q"), "", long_poll=clients.sqs_long_poll)
     calls: list[Callable[[], object]] = [
         lambda: store.claim(a_job().id),
         lambda: queue.send(a_job().id),

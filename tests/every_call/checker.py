@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybrid_ocr_core.job import Lane
 from tests.every_call.scenarios import Scenario
 from tests.every_call.world import CONTENT, World
 
@@ -57,7 +58,10 @@ def check(world: World, scenario: Scenario) -> None:
         assert _end(items[job.job_id]) == "erased", "an acknowledged erasure was undone"
     found = world.clients.s3.list_objects_v2(Bucket=world.settings.bucket).get("Contents", [])
     assert {entry["Key"] for entry in found} == expected, "objects are lost or orphaned"
-    assert world.depth(world.settings.queue_url) == 0, "the queue is not empty"
+    assert world.depth(world.settings.queue_urls[Lane.NORMAL]) == 0, "the queue is not empty"
+    for row in world.lanes():
+        assert row["sk"]["S"] == "PLACES", "somebody still waits for a place"
+        assert "open_shard" not in row, "the sweeper still has to look after a lane for which nobody waits"
     letters = world.depth(world.settings.dead_letter_queue_url)
     given_up = sum(_end(item) == "out_of_attempts" for item in items.values())
     # A fault, or a second copy of the message, may leave one too many; none may be missing.

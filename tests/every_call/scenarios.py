@@ -89,6 +89,20 @@ def _fan_out(world: World) -> None:
         world.work()
 
 
+def _crowded_lane(world: World) -> None:
+    world.submit()
+    world.submit()  # held, for the lane has one place
+    for _ in range(2):
+        world.work()
+
+
+def _erase_in_a_crowded_lane(world: World) -> None:
+    world.submit()
+    world.submit()
+    world.erase()
+    world.work()
+
+
 def _erase_while_split(world: World) -> None:
     world.recogniser.pages = 2
     world.recogniser.script = [world.erase]
@@ -108,5 +122,7 @@ SCENARIOS = [
     Scenario("sigterm", _sigterm, frozenset({"DONE"})),
     Scenario("sweep", _sweep, frozenset({"DONE"})),
     Scenario("fan out", _fan_out, frozenset({"DONE"}), _FEWER),
+    Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
+    Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

@@ -17,12 +17,15 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job import JobId, Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import Recogniser
@@ -37,6 +40,8 @@ from tests.recognisers import ScriptedRecogniser
 CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
 BUDGET = 4
+#: Jobs of a tenant in a lane.
+PLACES = 1
 _PATIENCE = 40
 _ACCOUNT = "123456789012"  # moto's
 
@@ -53,9 +58,11 @@ class World:
         self.store = JobStore(
             self.clients.dynamodb, settings.table, lease=LEASE, attempt_budget=BUDGET, clock=self.clock
         )
-        self.queue = JobQueue(self.clients.sqs, settings.queue_url, settings.dead_letter_queue_url)
+        self.queue = JobQueue(self.clients.sqs, settings.queue_urls, settings.dead_letter_queue_url)
         self.letters = DeadLetterQueue(self.clients.sqs, settings.dead_letter_queue_url)
         self.documents = DocumentStore(self.clients.s3, settings.bucket)
+        places = Places(self.clients.dynamodb, settings.table, most=PLACES, lease=LEASE, clock=self.clock)
+        self.dispatch = Dispatch(self.store, self.queue, places, self.clock)
         self.recogniser = ScriptedRecogniser()
         self.api = self._api()
         self.accepted: list[JobId] = []
@@ -82,6 +89,10 @@ class World:
     def chunks(self) -> list[dict[str, Any]]:
         """The chunks in the table."""
         return [item for item in self._rows() if item["sk"]["S"].startswith("C#")]
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """Places in lanes, and the tickets of those that wait for one."""
+        return [item for item in self._rows() if "#L#" in item["pk"]["S"]]
 
     def _rows(self) -> list[dict[str, Any]]:
         rows = self._table().items.values()
@@ -124,7 +135,7 @@ class World:
     def sweep(self) -> None:
         """A worker's timer fires."""
         with self._process():
-            Sweeper(self.store, self.queue, self.documents, self.letters, clock=self.clock).sweep()
+            Sweeper(self.store, self.queue, self.documents, self.dispatch, self.letters, clock=self.clock).sweep()
 
     def deliver_again(self) -> None:
         """SQS delivers a second copy."""
@@ -174,6 +185,8 @@ class World:
             settings=WorkerSettings.from_env(environment),
             store=self.store,
             queue=self.queue,
+            dispatch=self.dispatch,
+            intake=Intake(self.queue, weights=dict.fromkeys(Lane, 1), visibility_seconds=60),
             documents=self.documents,
             recogniser=cast("Recogniser", self.recogniser),
             sandbox=WarmSandbox(directory=self.scratch, memory_bytes=1, pages=1),
@@ -190,10 +203,16 @@ class World:
             max_upload_bytes=1 << 20,
             result_url_seconds=60,
             lease_seconds=60,
+            tenant_jobs_in_lane=PLACES,
             log_level="INFO",
         )
         services = Services(
-            settings=settings, jobs=self.store, queue=self.queue, documents=self.documents, clock=self.clock
+            settings=settings,
+            jobs=self.store,
+            queue=self.queue,
+            documents=self.documents,
+            dispatch=self.dispatch,
+            clock=self.clock,
         )
         return create_app(settings, services).test_client()
 

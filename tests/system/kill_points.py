@@ -21,6 +21,8 @@ SIGNALS = ("SIGKILL", "SIGSTOP", "SIGTERM")
 STEPS = {
     "api": (
         "DocumentStore.put_source",
+        "Places.take",
+        "Places.wait",
         "JobStore.create",
         "JobQueue.send",
         "JobStore.erase",
@@ -34,6 +36,9 @@ STEPS = {
         "Recogniser.draw",
         "DocumentStore.put_result",
         "JobStore.complete",
+        "Places.leave",
+        "JobStore.admit",
+        "Places.tear_up",
         "JobQueue.delete",
         # a long document
         "Recogniser.split",

@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.job import JobId, utc_now
+from hybrid_ocr_core.job import JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job
@@ -93,7 +93,7 @@ class Clients:
         """As workers leave a job that killed each of them."""
         job = self._put(budget_used=_BUDGET, ends={"out_of_attempts", "DONE"})
         url = self._stack.aws("sqs").get_queue_url(QueueName="hybrid-ocr-jobs")["QueueUrl"]
-        JobQueue(self._stack.aws("sqs"), url, "").send(job)
+        JobQueue(self._stack.aws("sqs"), dict.fromkeys(Lane, url), "").send(job)
 
     def _submit(self, content: bytes, ends: set[str]) -> str:
         job_id = self._stack.submit(content)
@@ -177,6 +177,7 @@ def _stack(tmp_path: Path, kill_points: KillPoints) -> Stack:
         OCR_SWEEP_SECONDS="2",
         OCR_GRACE_SECONDS="0",
         OCR_ATTEMPT_BUDGET=str(_BUDGET),
+        OCR_TENANT_JOBS_IN_LANE="3",  # so that some are held
         OCR_WORKER_PROCESSES="3",
         **kill_points.environment,
     )

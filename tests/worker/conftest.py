@@ -9,11 +9,13 @@ from typing import cast
 
 import pytest
 
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job import JobId, Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
@@ -26,7 +28,9 @@ CONTENT = b"%PDF-1.7 stub"
 
 
 @pytest.fixture
-def real_processor(store: JobStore, queue: JobQueue, documents: DocumentStore, tmp_path: Path) -> Iterator[Processor]:
+def real_processor(
+    store: JobStore, queue: JobQueue, documents: DocumentStore, dispatch: Dispatch, tmp_path: Path
+) -> Iterator[Processor]:
     settings = WorkerSettings.from_env(
         {"AWS_REGION": "r", "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "u"}
     )
@@ -37,6 +41,8 @@ def real_processor(store: JobStore, queue: JobQueue, documents: DocumentStore, t
             settings=settings,
             store=store,
             queue=queue,
+            dispatch=dispatch,
+            intake=Intake(queue, weights=settings.lane_weights, visibility_seconds=60),
             documents=documents,
             recogniser=Recogniser(settings, sandbox, engine),
             sandbox=sandbox,
@@ -56,6 +62,7 @@ def processor(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clock: FakeClock,
     recogniser: ScriptedRecogniser,
     tmp_path: Path,
@@ -64,13 +71,16 @@ def processor(
         "AWS_REGION": aws_settings.region,
         "OCR_S3_BUCKET": aws_settings.bucket,
         "OCR_DDB_TABLE": aws_settings.table,
-        "OCR_SQS_URL": aws_settings.queue_url,
+        "OCR_SQS_URL": aws_settings.queue_urls[Lane.NORMAL],
         "OCR_SQS_DLQ_URL": aws_settings.dead_letter_queue_url,
     }
+    settings = WorkerSettings.from_env(environment)
     return Processor(
-        settings=WorkerSettings.from_env(environment),
+        settings=settings,
         store=store,
         queue=queue,
+        dispatch=dispatch,
+        intake=Intake(queue, weights=settings.lane_weights, visibility_seconds=60),
         documents=documents,
         recogniser=cast("Recogniser", recogniser),
         sandbox=WarmSandbox(directory=tmp_path, memory_bytes=1 << 31, pages=200),

@@ -11,6 +11,7 @@ import pytest
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import ChunkId
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost, Unavailable
 from hybrid_ocr_core.job import Job, JobId, JobStatus
@@ -106,7 +107,13 @@ def test_a_chunk_is_counted_home_once_though_its_response_is_lost(
 
 
 def test_a_chunk_that_was_broken_off_is_read_on_from_its_next_page(
-    processor: Processor, queue: JobQueue, store: JobStore, recogniser: ScriptedRecogniser, job: JobId, clock: FakeClock
+    processor: Processor,
+    queue: JobQueue,
+    dispatch: Dispatch,
+    store: JobStore,
+    recogniser: ScriptedRecogniser,
+    job: JobId,
+    clock: FakeClock,
 ) -> None:
     _work(processor, queue)
 
@@ -120,7 +127,7 @@ def test_a_chunk_that_was_broken_off_is_read_on_from_its_next_page(
     assert recogniser.read.count(4) == 1
 
     clock.advance(3600)
-    Sweeper(store, queue, processor.documents, clock=clock).sweep()
+    Sweeper(store, queue, processor.documents, dispatch, clock=clock).sweep()
     _drain(processor, queue)
 
     assert store.get(job).status is JobStatus.DONE
@@ -162,12 +169,18 @@ def test_an_erased_job_stops_its_chunks(
 
 
 def test_lost_messages_of_chunks_are_sent_again_so_many_at_a_time(
-    processor: Processor, queue: JobQueue, store: JobStore, documents: DocumentStore, job: JobId, clock: FakeClock
+    processor: Processor,
+    queue: JobQueue,
+    store: JobStore,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    job: JobId,
+    clock: FakeClock,
 ) -> None:
     _work(processor, queue)
     while message := queue.receive(visibility_seconds=60, wait_seconds=0):
         queue.delete(message)
-    sweeper = Sweeper(store, queue, documents, chunks_in_lane=2, clock=clock)
+    sweeper = Sweeper(store, queue, documents, dispatch, chunks_in_lane=2, clock=clock)
     assert sweeper.sweep() == 0
 
     clock.advance(61)
@@ -198,6 +211,7 @@ def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
     queue: JobQueue,
     store: JobStore,
     documents: DocumentStore,
+    dispatch: Dispatch,
     recogniser: ScriptedRecogniser,
     job: JobId,
     clock: FakeClock,
@@ -212,7 +226,7 @@ def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
         return survey(job, directory, numbers=numbers)
 
     monkeypatch.setattr(recogniser, "survey", fail_in_chunks)
-    sweeper = Sweeper(store, queue, documents, clock=clock)
+    sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
     for _ in range(60):
         _drain(processor, queue)
         clock.advance(3601)

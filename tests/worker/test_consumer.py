@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
+from hybrid_ocr_core.job_queue import ReceivedMessage
 from hybrid_ocr_worker.consumer import _LONGEST_PAUSE_SECONDS, Consumer
+from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.shutdown import Shutdown
 
@@ -26,7 +27,7 @@ class _Script:
         self._answers = answers
         self._shutdown = Shutdown(grace_seconds=0)
 
-    def receive(self, **_: int) -> ReceivedMessage:
+    def next(self) -> ReceivedMessage:
         self._do("receive")
         return _MESSAGE
 
@@ -43,8 +44,8 @@ class _Script:
             return 0.0
 
         monkeypatch.setattr(random, "uniform", jitter)
-        queue, processor = cast("JobQueue", self), cast("Processor", self)
-        Consumer(queue, processor, self._shutdown, visibility_seconds=60).run()
+        intake, processor = cast("Intake", self), cast("Processor", self)
+        Consumer(intake, processor, self._shutdown).run()
 
     def _do(self, what: str) -> None:
         self.did.append(what)

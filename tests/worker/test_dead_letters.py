@@ -8,6 +8,7 @@ import pytest
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.job import Job, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -18,9 +19,11 @@ from tests.faults import lost_response
 
 
 @pytest.fixture
-def office(clients: AwsClients, aws_settings: AwsSettings, store: JobStore, queue: JobQueue) -> DeadLetterOffice:
+def office(
+    clients: AwsClients, aws_settings: AwsSettings, store: JobStore, queue: JobQueue, dispatch: Dispatch
+) -> DeadLetterOffice:
     letters = DeadLetterQueue(clients.sqs, aws_settings.dead_letter_queue_url)
-    return DeadLetterOffice(store=store, queue=queue, letters=letters)
+    return DeadLetterOffice(store=store, dispatch=dispatch, letters=letters)
 
 
 def _given_up(store: JobStore, queue: JobQueue) -> Job:

@@ -15,6 +15,7 @@ from moto.sqs.models import sqs_backends
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Job, JobId, JobStatus
@@ -24,7 +25,7 @@ from hybrid_ocr_worker import sweeper as sweeper_module
 from hybrid_ocr_worker.attempts import _LONGEST_BACKOFF_SECONDS
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import MOST_PER_TURN, TURN, Sweeper
-from tests.builders import LEASE, FakeClock, a_job
+from tests.builders import LEASE, FakeClock, a_job, due_jobs
 from tests.faults import away
 from tests.recognisers import ScriptedRecogniser
 
@@ -158,16 +159,17 @@ def test_jobs_whose_leases_lapse_all_at_once_are_sent_again_at_a_capped_rate(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clients: AwsClients,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
     jobs: int,
 ) -> None:
     sent: list[JobId] = []
-    monkeypatch.setattr(queue, "send", sent.append)
+    monkeypatch.setattr(queue, "send", lambda job, _lane: sent.append(job))
     _run(store, clients, jobs)
     clock.advance(600)  # ten minutes without DynamoDB: nothing was renewed
-    sweepers = [Sweeper(store, queue, documents, clock=clock) for _ in range(100)]
+    sweepers = [Sweeper(store, queue, documents, dispatch, clock=clock) for _ in range(100)]
 
     actions: list[tuple[float, int]] = []
     for moment in _Fleet(sweepers, clock, every_seconds=30, seed=41).run():
@@ -204,12 +206,12 @@ def test_resends_of_one_round_spread_out_for_the_next(store: JobStore, clock: Fa
     for _ in range(20):
         store.create(a_job())
     clock.advance(61)
-    entries = list(store.open_jobs(before=clock.now, limit=100))
+    entries = list(due_jobs(store, before=clock.now, limit=100))
 
     for entry in entries:
         store.resend(entry)
 
-    far = list(store.open_jobs(before=clock.now + 10 * LEASE, limit=100))
+    far = list(due_jobs(store, before=clock.now + 10 * LEASE, limit=100))
     assert len(far) == 20
     assert len({entry.sweep_at for entry in far}) > 15
     assert far[-1].sweep_at - far[0].sweep_at <= 0.2 * LEASE.total_seconds() * 1000
@@ -221,12 +223,13 @@ def test_with_the_queue_away_jobs_are_accepted_and_sent_when_it_is_back(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clients: AwsClients,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeper_module, "MOST_PER_TURN", 3)
-    sweeper = Sweeper(store, queue, documents, clock=clock)
+    sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
     with away(clients.sqs):
         answers = [client.post("/jobs", data={"file": (io.BytesIO(b"%PDF-1.7"), "a.pdf")}) for _ in range(5)]
         clock.advance(61)
@@ -247,7 +250,7 @@ def test_with_the_queue_away_jobs_are_accepted_and_sent_when_it_is_back(
 
 
 def _due(store: JobStore, clock: FakeClock) -> list[OpenJob]:
-    return list(store.open_jobs(before=clock.now + 2 * LEASE, limit=100))
+    return list(due_jobs(store, before=clock.now + 2 * LEASE, limit=100))
 
 
 @pytest.mark.failure(40, 41, 42)
@@ -292,6 +295,7 @@ def test_the_message_of_a_healthy_job_among_the_dead_letters_is_replaced(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clients: AwsClients,
     clock: FakeClock,
 ) -> None:
@@ -302,7 +306,9 @@ def test_the_message_of_a_healthy_job_among_the_dead_letters_is_replaced(
     assert [letter.job for letter in letters.letters(hide_seconds=0, most=1)] == [job]
 
     clock.advance(61)
-    assert Sweeper(store, queue, documents, letters, clock=clock).sweep() == 2  # sent again; the letter removed
+    assert (
+        Sweeper(store, queue, documents, dispatch, letters, clock=clock).sweep() == 2
+    )  # sent again; the letter removed
     processor.process(_receive(queue))
 
     assert store.get(job).status is JobStatus.DONE
@@ -314,7 +320,7 @@ def test_a_busy_job_costs_its_message_one_receive_a_lease(
     processor: Processor, job: JobId, store: JobStore, queue: JobQueue, clock: FakeClock, clients: AwsClients
 ) -> None:
     (backend,) = (
-        found for found in sqs_backends["123456789012"]["eu-central-1"].queues.values() if "jobs" in found.name
+        found for found in sqs_backends["123456789012"]["eu-central-1"].queues.values() if found.name.endswith("jobs")
     )
     _, lease = store.claim(job)
     counts = []
@@ -388,6 +394,7 @@ def test_what_is_uploaded_after_an_erasure_is_removed(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clients: AwsClients,
     client: FlaskClient,
     clock: FakeClock,
@@ -404,6 +411,6 @@ def test_what_is_uploaded_after_an_erasure_is_removed(
     assert "Contents" in clients.s3.list_objects_v2(Bucket="hybrid-ocr")
 
     clock.advance(LEASE.total_seconds() + 1)
-    Sweeper(store, queue, documents, clock=clock).sweep()
+    Sweeper(store, queue, documents, dispatch, clock=clock).sweep()
 
     assert "Contents" not in clients.s3.list_objects_v2(Bucket="hybrid-ocr")

@@ -11,7 +11,7 @@ import pytest
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import DocumentRejected, JobNotFound, Unavailable
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job import JobId, JobStatus, Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
@@ -50,7 +50,7 @@ def test_a_job_is_read_stored_committed_and_its_message_deleted(
     done = store.get(job)
     assert (done.status, done.attempt, done.document.pages) == (JobStatus.DONE, 1, 1)
     assert b"".join(processor.documents.result_lines(done)) == CONTENT
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
     assert list(processor.scratch.iterdir()) == []
 
 
@@ -69,7 +69,7 @@ def test_a_finished_job_is_deleted_from_the_queue_without_work(
     processor.process(_receive(queue))
 
     assert recogniser.calls == 1
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
 
 
 @pytest.mark.failure(22, 23)
@@ -109,7 +109,7 @@ def test_a_document_at_fault_ends_failed_at_once_with_its_code(
     failure = store.get(job).failure
     assert failure is not None
     assert (failure.code, failure.retryable, failure.page) == ("page_timeout", True, 7)
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
     assert _depths(clients, aws_settings.dead_letter_queue_url) == (0, 0)
 
 
@@ -136,7 +136,7 @@ def test_what_may_pass_gives_the_job_back_and_keeps_the_message(
 
     given_back = store.get(job)
     assert (given_back.status, given_back.budget_used, given_back.attempt) == (JobStatus.QUEUED, budget_used, 1)
-    assert sum(_depths(clients, aws_settings.queue_url)) == 1
+    assert sum(_depths(clients, aws_settings.queue_urls[Lane.NORMAL])) == 1
 
 
 @pytest.mark.failure(30)
@@ -158,7 +158,7 @@ def test_a_job_that_fails_every_time_ends_out_of_attempts_with_a_dead_letter(
     assert failure is not None
     assert (failure.code, recogniser.calls) == ("out_of_attempts", 3)
     assert "RuntimeError" in failure.message
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
     assert _depths(clients, aws_settings.dead_letter_queue_url) == (1, 0)
 
 
@@ -181,7 +181,7 @@ def test_a_worker_that_was_fenced_off_writes_nothing_and_deletes_nothing(
     processor.process(_receive(queue))
 
     assert (store.get(job).status, store.get(job).attempt) == (JobStatus.PROCESSING, 2)
-    assert sum(_depths(clients, aws_settings.queue_url)) == 1
+    assert sum(_depths(clients, aws_settings.queue_urls[Lane.NORMAL])) == 1
 
 
 @pytest.mark.failure(49)
@@ -194,7 +194,10 @@ def test_an_erased_job_stops_its_worker_and_its_message_goes(
     clients: AwsClients,
     aws_settings: AwsSettings,
 ) -> None:
-    recogniser.act = lambda: store.erase(job)
+    def erase() -> None:
+        store.erase(job)
+
+    recogniser.act = erase
     message = _receive(queue)
     processor.process(message)
     processor.process(message)
@@ -202,7 +205,7 @@ def test_an_erased_job_stops_its_worker_and_its_message_goes(
     with pytest.raises(JobNotFound):
         store.get(job)
     assert recogniser.calls == 1
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
 
 
 @pytest.mark.failure(39)
@@ -227,11 +230,11 @@ def test_a_source_that_was_swapped_ends_the_job(
 def test_a_message_that_nobody_can_read_becomes_a_dead_letter(
     processor: Processor, clients: AwsClients, queue: JobQueue, aws_settings: AwsSettings
 ) -> None:
-    clients.sqs.send_message(QueueUrl=aws_settings.queue_url, MessageBody='{"v":0}')
+    clients.sqs.send_message(QueueUrl=aws_settings.queue_urls[Lane.NORMAL], MessageBody='{"v":0}')
 
     processor.process(_receive(queue))
 
-    assert _depths(clients, aws_settings.queue_url) == (0, 0)
+    assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
     assert _depths(clients, aws_settings.dead_letter_queue_url) == (1, 0)
 
 
@@ -243,11 +246,11 @@ def test_a_message_of_an_unknown_job_is_kept_while_it_is_young(
     message = _receive(queue)
 
     processor.process(message)
-    assert sum(_depths(clients, aws_settings.queue_url)) == 1
+    assert sum(_depths(clients, aws_settings.queue_urls[Lane.NORMAL])) == 1
 
     old = ReceivedMessage(body=message.body, receipt_handle=message.receipt_handle, receive_count=1, sent_at=0)
     processor.process(old)
-    assert sum(_depths(clients, aws_settings.queue_url)) == 0
+    assert sum(_depths(clients, aws_settings.queue_urls[Lane.NORMAL])) == 0
 
 
 @pytest.mark.failure(41)
@@ -266,4 +269,4 @@ def test_with_the_table_away_after_the_work_the_message_stays(
             processor.process(_receive(queue))
 
     assert store.get(job).status is JobStatus.PROCESSING
-    assert sum(_depths(clients, aws_settings.queue_url)) == 1
+    assert sum(_depths(clients, aws_settings.queue_urls[Lane.NORMAL])) == 1

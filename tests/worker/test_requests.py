@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -36,14 +37,15 @@ def requests(clients: AwsClients) -> Iterator[Counter[str]]:
         part.meta.events.unregister("before-send", count)
 
 
-@pytest.mark.parametrize("name", ["scan.pdf", "born-digital.pdf"])
-def test_a_small_job_takes_eleven_requests(
+@pytest.mark.parametrize(("name", "pages"), [("scan.pdf", 1), ("born-digital.pdf", 2)])
+def test_a_small_job_takes_thirteen_requests(
     client: FlaskClient,
     queue: JobQueue,
     real_processor: Processor,
     requests: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
+    pages: int,
 ) -> None:
     monkeypatch.setattr(heartbeat, "_PROGRESS_SECONDS", 3600)  # a slow machine would show progress in between
 
@@ -58,16 +60,21 @@ def test_a_small_job_takes_eleven_requests(
         "PutObject": 4,  # the source; json, txt and pdf
         "PutItem": 1,  # accepted
         "SendMessage": 1,
-        "ReceiveMessage": 1,
-        "UpdateItem": 2,  # claimed, done
+        "ReceiveMessage": pages,  # its own; and between two pages a look for urgent ones
+        "UpdateItem": 4,  # a place taken, claimed, done, the place left
         "GetObject": 1,
         "DeleteMessage": 1,
     }
 
 
 def test_an_idle_sweep_is_one_request(
-    store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock, requests: Counter[str]
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    clock: FakeClock,
+    requests: Counter[str],
 ) -> None:
-    Sweeper(store, queue, documents, clock=clock).sweep()
+    Sweeper(store, queue, documents, dispatch, clock=clock).sweep()
 
     assert requests == {"Query": 1}

@@ -7,6 +7,7 @@ import io
 import pytest
 
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -16,11 +17,11 @@ from tests.builders import FakeClock, a_job
 
 @pytest.mark.failure(3)
 def test_a_job_that_nobody_took_for_a_minute_is_sent_again_once(
-    store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
+    store: JobStore, queue: JobQueue, documents: DocumentStore, dispatch: Dispatch, clock: FakeClock
 ) -> None:
     job = a_job()
     store.create(job)
-    sweepers = [Sweeper(store, queue, documents, clock=clock) for _ in range(2)]
+    sweepers = [Sweeper(store, queue, documents, dispatch, clock=clock) for _ in range(2)]
     assert [sweeper.sweep() for sweeper in sweepers] == [0, 0]
     clock.advance(61)
 
@@ -34,13 +35,13 @@ def test_a_job_that_nobody_took_for_a_minute_is_sent_again_once(
 
 @pytest.mark.failure(14, 35)
 def test_a_running_job_is_left_alone_until_its_lease_has_long_ended(
-    store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
+    store: JobStore, queue: JobQueue, documents: DocumentStore, dispatch: Dispatch, clock: FakeClock
 ) -> None:
     job = a_job()
     store.create(job)
     store.claim(job.id)
     clock.advance(61)
-    sweeper = Sweeper(store, queue, documents, clock=clock)
+    sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
     assert sweeper.sweep() == 0
     clock.advance(61)
 
@@ -54,13 +55,18 @@ def test_a_running_job_is_left_alone_until_its_lease_has_long_ended(
 
 @pytest.mark.failure(49)
 def test_an_erased_job_is_purged_again_after_the_lease_that_may_still_have_run(
-    store: JobStore, queue: JobQueue, documents: DocumentStore, clients: AwsClients, clock: FakeClock
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    clients: AwsClients,
+    clock: FakeClock,
 ) -> None:
     job = a_job()
     store.create(job)
     store.erase(job.id)
     documents.put_source(job.id, io.BytesIO(b"late"), "application/pdf")
-    sweeper = Sweeper(store, queue, documents, clock=clock)
+    sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
     assert sweeper.sweep() == 0
     clock.advance(61)
 

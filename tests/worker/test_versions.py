@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import NewerSchema
 from hybrid_ocr_core.job import JobId
@@ -203,17 +204,18 @@ def test_sweepers_and_operators_of_an_old_version_pass_over_newer_jobs(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
+    dispatch: Dispatch,
     clients: AwsClients,
     aws_settings: AwsSettings,
     clock: FakeClock,
     tmp_path: Path,
 ) -> None:
     letters = DeadLetterQueue(clients.sqs, aws_settings.dead_letter_queue_url)
-    office = DeadLetterOffice(store=store, queue=queue, letters=letters)
+    office = DeadLetterOffice(store=store, dispatch=dispatch, letters=letters)
     queue.send_to_dead_letters(_message(_body(job)), job=job, reason="strayed")
     clock.advance(61)
 
-    assert Sweeper(store, queue, documents, clock=clock).sweep() == 1  # a message does no harm
+    assert Sweeper(store, queue, documents, dispatch, clock=clock).sweep() == 1  # a message does no harm
     assert office.sort(10) == 0
     assert remove_orphans(store, documents, clock=lambda: clock.now.replace(year=2100)) == 0
     assert clients.s3.list_objects_v2(Bucket="hybrid-ocr")["KeyCount"] == 1

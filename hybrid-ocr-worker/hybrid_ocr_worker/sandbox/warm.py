@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,6 +72,15 @@ class WarmSandbox:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def asking(self, still_wanted: Callable[[], None]) -> Iterator[None]:
+        """Within the block it is this that is asked whether the work is still wanted."""
+        before, self.still_wanted = self.still_wanted, still_wanted
+        try:
+            yield
+        finally:
+            self.still_wanted = before
 
     def close(self) -> None:
         """End the child and everything it started."""

@@ -23,8 +23,9 @@ from typing import Any
 _STEPS = {
     "hybrid_ocr_core.job_store": (
         "JobStore",
-        "create claim renew complete fail release split exhaust resend redrive erase purged",
+        "create admit claim renew complete fail release split exhaust resend redrive erase purged",
     ),
+    "hybrid_ocr_core.places": ("Places", "take leave wait tear_up"),
     "hybrid_ocr_core.chunk_store": ("ChunkStore", "create claim renew release home"),
     "hybrid_ocr_core.job_queue": ("JobQueue", "send receive hide delete send_to_dead_letters"),
     "hybrid_ocr_core.dead_letters": ("DeadLetterQueue", "delete"),
