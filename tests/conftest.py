@@ -18,6 +18,7 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Lane
@@ -98,8 +99,14 @@ def places(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> 
 
 
 @pytest.fixture
-def dispatch(store: JobStore, queue: JobQueue, places: Places, clock: FakeClock) -> Dispatch:
-    return Dispatch(store, queue, places, clock)
+def contents() -> Contents | None:
+    """None: most tests send the same bytes again and again, and mean it."""
+    return None
+
+
+@pytest.fixture
+def dispatch(store: JobStore, queue: JobQueue, places: Places, contents: Contents | None, clock: FakeClock) -> Dispatch:
+    return Dispatch(store, queue, places, contents, clock)
 
 
 @pytest.fixture
@@ -119,6 +126,7 @@ def app(
         result_url_seconds=900,
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
+        deduplicate=False,
         log_level="INFO",
     )
     services = Services(settings=settings, jobs=store, queue=queue, documents=documents, dispatch=dispatch, clock=clock)

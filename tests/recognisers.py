@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_ocr_core.job import Job, Triage
+from hybrid_ocr_worker.ocr.formats import draw_json
 from hybrid_ocr_worker.ocr.page_file import write_page
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.recognition import Plan, Recognised, Recogniser
@@ -60,7 +61,8 @@ class ScriptedRecogniser:
         pages = list(plan.pages())
         assert [page.page for page in pages] == list(plan.numbers)
         result = plan.directory / "result.json"
-        result.write_bytes((plan.directory / "source").read_bytes())
+        read = (plan.directory / "source").read_text()
+        draw_json({"job_id": job.job_id, "read": read}, pages, result)
         return Recognised(
             files={"json": result},
             document=plan.document,

@@ -15,6 +15,7 @@ from hybrid_ocr_api import auth, errors, health, jobs
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
@@ -52,11 +53,12 @@ def _connect(settings: ApiSettings) -> Services:
     jobs = JobStore(clients.dynamodb, settings.aws.table, lease=lease, attempt_budget=0)
     queue = JobQueue(clients.sqs, settings.aws.queue_urls, settings.aws.dead_letter_queue_url)
     places = Places(clients.dynamodb, settings.aws.table, most=settings.tenant_jobs_in_lane, lease=lease)
+    contents = Contents(clients.dynamodb, settings.aws.table)
     return Services(
         settings=settings,
         jobs=jobs,
         queue=queue,
-        dispatch=Dispatch(jobs, queue, places),
+        dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
     )
 

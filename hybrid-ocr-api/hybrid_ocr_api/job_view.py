@@ -51,6 +51,7 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         }
         if result and result.confidence
         else None,
+        "deduplicated_from": result.deduplicated_from if result else None,
         "triage": result.triage.value if result else None,
         "result_url": urls.get("json"),
         "results": urls,

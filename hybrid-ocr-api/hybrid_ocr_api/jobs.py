@@ -54,13 +54,13 @@ def erase(job_id: str) -> tuple[str, int]:
     """Cancel if it runs, and erase: unreadable at once, the bytes gone within a lease and a sweep."""
     parts = services()
     identity = _id(job_id)
-    lane = parts.jobs.erase(identity)
+    end = parts.jobs.erase(identity)
     # A crash here, or S3 away, leaves the objects to the sweeper, which the tombstone calls. It purges again after
     # the lease of a running attempt in any case, for that attempt may still be uploading.
     with contextlib.suppress(Unavailable):
         parts.documents.purge(identity)
         # A crash here leaves a place in a lane: to whoever receives the job's message, or to the sweeper.
-        parts.dispatch.ended(identity, lane)
+        parts.dispatch.ended(end)
     return "", HTTPStatus.NO_CONTENT
 
 

@@ -19,6 +19,7 @@ class ApiSettings:
     result_url_seconds: int
     lease_seconds: int
     tenant_jobs_in_lane: int
+    deduplicate: bool
     log_level: str
 
     @classmethod
@@ -37,6 +38,7 @@ class ApiSettings:
             result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
+            deduplicate=reader.choice("OCR_DEDUPLICATE", "1", ("0", "1")) == "1",
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         reader.finish()

@@ -9,13 +9,15 @@ there leaves; the sweeper's ``tend`` heals all of it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from dataclasses import replace
 from enum import Enum, auto
 
-from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, Unavailable
-from hybrid_ocr_core.job import Clock, Job, JobId, Lane, utc_now
+from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, NotToBeFollowed, Unavailable
+from hybrid_ocr_core.job import Clock, Ended, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
 from hybrid_ocr_core.places import Places, TenantLane
@@ -40,37 +42,59 @@ class _Admission(Enum):
 class Dispatch:
     """Used by whoever accepts a job, ends one, or heals."""
 
-    def __init__(self, jobs: JobStore, queue: JobQueue, places: Places, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, jobs: JobStore, queue: JobQueue, places: Places, contents: Contents | None = None, clock: Clock = utc_now
+    ) -> None:
+        """Without ``contents`` every job is recognised, be it the same document a hundred times."""
         self._jobs = jobs
         self._queue = queue
         self._places = places
+        self._contents = contents
         self._clock = clock
 
     def accept(self, job: Job) -> Job:
         """Commit a new job, and send its message if there is a place for it; else it is held.
 
+        It is held, too, while another job recognises the same content: then its end sends this one.
+
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
         """
-        has_place = self._places.take(job.id, job.lane)
+        leader, is_running = self._leader_of(job)
+        # A crash here leaves a follower of the leader, or a leader of its content, that does not exist; both are told
+        # from what does.
+        has_place = not is_running and self._places.take(job.id, job.lane)
         # A crash here leaves a place of a job that does not exist; it is given away when others wait for it.
-        job = replace(job, is_held=not has_place)
-        if job.is_held:
+        job = replace(job, is_held=not has_place, leader=leader.job_id if leader else None)
+        if job.is_held and not is_running:
             self._places.wait(job)
         # A crash here leaves a ticket of a job that does not exist, torn up when its turn comes.
         self._jobs.create(job)
         # A crash here, or SQS away, leaves a QUEUED job without a message: the item is the outbox, and the sweeper
-        # sends it after a lease. If it is held, whoever leaves a place finds its ticket.
+        # sends it after a lease. If it is held, whoever leaves a place finds its ticket, and its leader's end itself.
         try:
             if has_place:
                 self._queue.send(job.id, job.lane)
-            else:
-                # Perhaps all others ended meanwhile, and nobody is left who would leave a place.
-                self._admit(job.id, job.lane)
+            elif leader is None or not is_running or self._is_over(leader):
+                # Perhaps all others ended meanwhile, and nobody is left who would send it.
+                self.offer(job)
         except Unavailable as error:
             # It is committed, and accepted.
             _log.warning("%s; the sweeper will send the job.", error, extra={"action": "send_postponed"})
         return job
+
+    def _leader_of(self, job: Job) -> tuple[JobId | None, bool]:
+        """The job whose result this one shall use, if any, and whether that is still to come."""
+        if self._contents is None:
+            return None, False
+        leader = self._contents.lead(job)
+        if leader is None:
+            return None, False
+        try:
+            return leader, self._jobs.follow(leader, job.id)
+        except NotToBeFollowed:
+            self._contents.succeed(job, leader)
+            return None, False
 
     def offer(self, job: Job) -> None:
         """Send a held job if there is a place for it; else it waits for one.
@@ -81,16 +105,23 @@ class Dispatch:
         if self._admit(job.id, job.lane) is _Admission.NO_PLACE:
             self._places.wait(job)
 
-    def ended(self, job: JobId, lane: Lane) -> None:
-        """A job is DONE, FAILED or erased: its place goes to the next one. Told again, it changes nothing.
+    def ended(self, end: Ended) -> None:
+        """A job is over: those that follow it are sent, and its place goes to the next one. Told again, it changes
+        nothing.
 
         Raises:
             Unavailable: tell it again.
         """
-        is_awaited = self._places.leave(job, lane)
+        for job_id in sorted(end.followers):
+            with contextlib.suppress(JobNotFound):  # erased, or never accepted
+                follower = self._jobs.get(JobId(tenant=end.job.tenant, job_id=job_id))
+                if follower.is_held:
+                    self.offer(follower)
+        # A crash up to here is told again by the redelivery of the job's message.
+        is_awaited = self._places.leave(end.job, end.lane)
         # A crash here leaves a place that nobody uses, until the sweeper looks.
         if is_awaited:
-            self._admit_next(TenantLane(tenant=job.tenant, lane=lane), most=1)
+            self._admit_next(TenantLane(tenant=end.job.tenant, lane=end.lane), most=1)
 
     def tend(self, entry: OpenLane) -> int:
         """See to places that jobs wait for, and end the watch when none does. Returns how many jobs were sent.

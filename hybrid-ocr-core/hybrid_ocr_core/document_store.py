@@ -100,6 +100,35 @@ class DocumentStore:
         name, media_type = FILES[output]
         self._put(f"{_prefix(job)}{attempt}/{revision}/{name}", path, media_type, still_wanted)
 
+    def copy_result(self, leader: Job, job: JobId, *, attempt: int, output: str) -> None:
+        """Copy another job's result file within S3, under this attempt's own key.
+
+        Raises:
+            SourceMissing: it is gone.
+        """
+        name, media_type = FILES[output]
+        with unavailable_on_error(_PART):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=f"{_prefix(job)}{attempt}/0/{name}",
+                    CopySource={"Bucket": self._bucket, "Key": _result_key(leader, output)},
+                    ContentType=media_type,
+                    MetadataDirective="REPLACE",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                    raise SourceMissing("the other job's result is gone") from error
+                raise
+
+    def get_result(self, job: Job, output: str, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
+        """Bring a result file of a DONE job to ``path``.
+
+        Raises:
+            SourceMissing: it is gone.
+        """
+        self._get(_result_key(job, output), path, still_wanted)
+
     def put_chunk(self, chunk: ChunkId, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Store the part of a document that one worker is to read."""
         self._put(_chunk_key(chunk), path, "application/octet-stream", still_wanted)

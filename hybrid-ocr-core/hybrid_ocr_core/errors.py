@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hybrid_ocr_core.job import Job, Lane
+    from hybrid_ocr_core.job import Ended, Job
 
 #: code -> is it worth submitting the same document again?
 DOCUMENT_CODES: dict[str, bool] = {
@@ -126,11 +126,11 @@ class JobNotFound(HybridOcrError):
 
 
 class JobErased(JobNotFound):
-    """There was such a job, in this lane; it was erased for good."""
+    """There was such a job; it was erased for good."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, ended: Ended) -> None:
         super().__init__("the job was erased")
-        self.lane = lane
+        self.ended = ended
 
 
 class LeaseHeld(HybridOcrError):
@@ -145,6 +145,10 @@ class LeaseHeld(HybridOcrError):
 
 class LeaseLost(HybridOcrError):
     """This attempt was fenced off: the job was taken over, finished or erased by someone else."""
+
+
+class NotToBeFollowed(HybridOcrError):
+    """A job with the same content will bring no result that could be used."""
 
 
 class JobFinished(HybridOcrError):

@@ -58,6 +58,16 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A job that is DONE, FAILED or erased, and who is to hear of that."""
+
+    job: JobId
+    lane: Lane
+    #: Jobs with the same content, held until this one ends.
+    followers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """What was submitted. ``pages`` is known after the worker's preflight."""
 
@@ -115,6 +125,8 @@ class Result:
     triage: Triage
     warnings: tuple[str, ...] = ()
     failed_pages: tuple[int, ...] = ()
+    #: The job whose files these are copies of.
+    deduplicated_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +162,9 @@ class Job:
     lane: Lane = Lane.NORMAL
     #: Its tenant has no place for it in the lane yet: there is no message.
     is_held: bool = False
+    #: A job with the same content and options: its result will do, if it comes to one.
+    leader: str | None = None
+    followers: frozenset[str] = frozenset()
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None
@@ -165,3 +180,8 @@ class Job:
     def id(self) -> JobId:
         """What names this job."""
         return JobId(tenant=self.tenant, job_id=self.job_id)
+
+    @property
+    def ended(self) -> Ended:
+        """What to tell of it when it is over."""
+        return Ended(job=self.id, lane=self.lane, followers=self.followers)

@@ -10,6 +10,7 @@ from hybrid_ocr_core.errors import NewerSchema
 from hybrid_ocr_core.job import (
     Confidence,
     Document,
+    Ended,
     Job,
     JobFailure,
     JobId,
@@ -73,6 +74,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     }
     if job.is_held:
         item["held"] = True
+    if job.leader is not None:
+        item["leader"] = job.leader
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
     return item
@@ -103,6 +106,8 @@ def to_job(item: Item) -> Job:
         client_reference=item.get("client_reference"),
         lane=to_lane(item),
         is_held="held" in item,
+        leader=item.get("leader"),
+        followers=frozenset(item.get("followers", ())),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None
@@ -120,6 +125,11 @@ def to_job(item: Item) -> Job:
 def to_lane(item: Item) -> Lane:
     """The lane of a job or of its tombstone; before there were lanes, all jobs went into one."""
     return Lane(item.get("lane", Lane.NORMAL))
+
+
+def to_ended(item: Item) -> Ended:
+    """Read from the item of a job that is over, or its tombstone."""
+    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())))
 
 
 def from_options(options: JobOptions) -> Item:
@@ -198,6 +208,7 @@ def from_result(result: Result) -> Item:
         "triage": result.triage.value,
         "warnings": list(result.warnings),
         "failed_pages": list(result.failed_pages),
+        "deduplicated_from": result.deduplicated_from,
         "confidence": None
         if confidence is None
         else {
@@ -219,6 +230,7 @@ def _to_result(item: Item) -> Result:
         triage=Triage(item["triage"]),
         warnings=tuple(item["warnings"]),
         failed_pages=tuple(int(page) for page in item["failed_pages"]),
+        deduplicated_from=item.get("deduplicated_from"),
         confidence=None
         if confidence is None
         else Confidence(

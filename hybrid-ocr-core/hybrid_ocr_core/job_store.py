@@ -4,6 +4,7 @@ The state table (the README shows the same; a test holds the two together):
 
     from                        method    guard in the ConditionExpression                    to
     -                           create    attribute_not_exists(pk)                            QUEUED
+    QUEUED or PROCESSING        follow    status IN (QUEUED, PROCESSING), not too many        unchanged
     QUEUED, held                admit     status = QUEUED AND attribute_exists(held)          QUEUED
     QUEUED                      claim     status = QUEUED, budget left                        PROCESSING, attempt + 1
     PROCESSING, lease expired   claim     lease_expires_at < :now, budget left                PROCESSING, attempt + 1
@@ -54,10 +55,12 @@ from hybrid_ocr_core.errors import (
     JobNotFound,
     LeaseHeld,
     LeaseLost,
+    NotToBeFollowed,
 )
 from hybrid_ocr_core.job import (
     Clock,
     Document,
+    Ended,
     Job,
     JobFailure,
     JobId,
@@ -79,6 +82,8 @@ _OPEN_INDEX = "open"
 #: Not a job: the item by which the sweepers of a fleet take turns.
 _TURN = {"pk": "SWEEP", "sk": "TURN"}
 
+#: Jobs that wait for one; what is the 101st copy of a document within minutes is recognised itself.
+_MOST_FOLLOWERS = 100
 _RESEND_CAP = dt.timedelta(hours=1)
 #: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
 _TOMBSTONE_KEPT = dt.timedelta(days=15)
@@ -89,6 +94,8 @@ _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :no
 CONDITIONS = {
     "create": "attribute_not_exists(pk)",
     "admit": "attribute_not_exists(erased_at) AND #status = :queued AND attribute_exists(held)",
+    "follow": "attribute_not_exists(erased_at) AND #status IN (:queued, :processing)"
+    " AND (attribute_not_exists(followers) OR size(followers) < :most)",
     "claim": f"attribute_not_exists(erased_at) AND budget_used < :budget AND {_FREE}",
     "renew": "#status = :processing AND attempt = :mine",
     "complete": "#status = :processing AND attempt = :mine",
@@ -178,6 +185,31 @@ class JobStore:
             raise JobNotFound("there is no such job")
         return job_item.to_job(item)
 
+    def follow(self, leader: JobId, follower: JobId) -> bool:
+        """Have a job held until another one ends, whose result it will use. False when that one is DONE already.
+
+        Raises:
+            NotToBeFollowed: it is FAILED or erased, lacks pages, or has enough followers.
+        """
+        written, item = self._update(
+            leader,
+            condition=CONDITIONS["follow"],
+            update="ADD followers :followers, version :one",
+            values={
+                ":queued": JobStatus.QUEUED,
+                ":processing": JobStatus.PROCESSING,
+                ":followers": {follower.job_id},
+                ":most": _MOST_FOLLOWERS,
+                ":one": 1,
+            },
+        )
+        if written or follower.job_id in item.get("followers", ()):
+            return True
+        is_done = "erased_at" not in item and item.get("status") == JobStatus.DONE
+        if is_done and not item["result"]["failed_pages"]:
+            return False
+        raise NotToBeFollowed("its result will be of no use")
+
     def admit(self, job: JobId) -> bool:
         """Let a held job go: it has a place now. False when someone else did so.
 
@@ -264,14 +296,14 @@ class JobStore:
         self._update_mine(lease, "renew", update="SET " + ", ".join(sets), values=values)
         return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
 
-    def complete(self, lease: Lease, document: Document, result: Result) -> None:
+    def complete(self, lease: Lease, document: Document, result: Result) -> Ended:
         """PROCESSING -> DONE, pointing at the files of this very attempt.
 
         Raises:
             LeaseLost: fenced off; the files of this attempt stay unseen.
         """
         progress = Progress(pages_done=result.pages, pages_total=result.pages)
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "complete",
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
@@ -285,14 +317,15 @@ class JobStore:
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
+        return job_item.to_ended(item)
 
-    def fail(self, lease: Lease, failure: JobFailure) -> None:
+    def fail(self, lease: Lease, failure: JobFailure) -> Ended:
         """PROCESSING -> FAILED, for good.
 
         Raises:
             LeaseLost: fenced off.
         """
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "fail",
             update="SET #status = :failed, failure = :failure, updated_at = :stamp"
@@ -305,6 +338,7 @@ class JobStore:
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
         )
+        return job_item.to_ended(item)
 
     def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED: give the job back, to be taken after ``retry_in``.
@@ -359,7 +393,7 @@ class JobStore:
             leaves=lease.attempt + 1,
         )
 
-    def exhaust(self, job: Job) -> JobFailure:
+    def exhaust(self, job: Job) -> tuple[JobFailure, Ended]:
         """A free job whose budget is used up -> FAILED ``out_of_attempts``, with the last reason.
 
         Raises:
@@ -392,7 +426,7 @@ class JobStore:
         is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
         if not written and not is_already:
             raise LeaseLost("the job is not free any more")
-        return failure
+        return failure, job_item.to_ended(item)
 
     def due(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob | OpenLane]:
         """What has a ``sweep_at`` that has passed, oldest first, at most ``limit``; a hint, for it may lag."""
@@ -466,11 +500,10 @@ class JobStore:
         # A lost response shows our own QUEUED; sending once more than needed is harmless.
         return job_item.to_job(item) if written or item["status"] == JobStatus.QUEUED else None
 
-    def erase(self, job: JobId) -> Lane:
+    def erase(self, job: JobId) -> Ended:
         """Leave a tombstone: the job is unreadable at once, and attempt + 1 fences off a running worker.
 
-        The index keeps the tombstone until its objects are purged, after the lease of a running attempt. Returns the
-        lane that the job was in.
+        The index keeps the tombstone until its objects are purged, after the lease of a running attempt.
 
         Raises:
             JobNotFound: no such job; erasing twice is no error.
@@ -493,7 +526,7 @@ class JobStore:
         )
         if not written and "erased_at" not in item:
             raise JobNotFound("there is no such job")
-        return job_item.to_lane(item)
+        return job_item.to_ended(item)
 
     def purged(self, entry: OpenJob) -> None:
         """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
@@ -531,7 +564,7 @@ class JobStore:
         if not item:
             return JobNotFound("there is no such job")
         if "erased_at" in item:
-            return JobErased(job_item.to_lane(item))
+            return JobErased(job_item.to_ended(item))
         job = job_item.to_job(item)
         if job.status.is_terminal:
             return JobFinished(job)
@@ -550,8 +583,8 @@ class JobStore:
         values: Mapping[str, Any],
         shows: Callable[[Item], bool] = lambda _item: False,
         leaves: int | None = None,
-    ) -> None:
-        """A fenced write: needs PROCESSING and this lease's attempt.
+    ) -> Item:
+        """A fenced write: needs PROCESSING and this lease's attempt. Returns the item as it is now.
 
         ``shows`` tells our own earlier write from the item that refused it, ``leaves`` is the attempt it left.
         """
@@ -564,6 +597,7 @@ class JobStore:
         is_ours = item.get("attempt") == (leaves or lease.attempt) and "erased_at" not in item and shows(item)
         if not written and not is_ours:
             raise LeaseLost(f"attempt {lease.attempt} was fenced off")
+        return item
 
     def _update(
         self,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PLACES = "PLACES"
 _TICKET = "W#"
+#: No job waits for so long; one that does gets a new ticket.
+_TICKET_KEPT = dt.timedelta(days=15)
 
 CONDITIONS = {
     "take": "attribute_not_exists(holders) OR size(holders) < :most OR contains(holders, :job)",
@@ -108,9 +110,11 @@ class Places:
     def wait(self, job: Job) -> None:
         """Give the job a ticket, and have the sweeper watch."""
         where = TenantLane(tenant=job.tenant, lane=job.lane)
-        ticket = {**_key(where), "sk": f"{_TICKET}{milliseconds(job.created_at):015d}#{job.job_id}"}
-        self._table.put(ticket, condition="attribute_not_exists(pk)")
-        # A crash here leaves a ticket of a job that does not exist yet, and never will.
+        key = f"{_TICKET}{milliseconds(job.created_at):015d}#{job.job_id}"
+        expires_at = int((self._clock() + _TICKET_KEPT).timestamp())
+        self._table.put({**_key(where), "sk": key, "expires_at": expires_at}, condition="attribute_not_exists(pk)")
+        # A crash here leaves a ticket of a job that does not exist yet, and never will: the next to leave the lane when
+        # it is crowded tears it up, or the TTL.
         self._table.update(
             Write(
                 key=_key(where),

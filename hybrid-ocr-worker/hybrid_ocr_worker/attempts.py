@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import SourceMissing
 from hybrid_ocr_core.errors import DOCUMENT_CODES, DocumentRejected, LeaseLost, Unavailable
-from hybrid_ocr_core.job import Job, JobFailure
+from hybrid_ocr_core.job import Ended, JobFailure
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.heartbeat import Heartbeat
@@ -43,25 +43,21 @@ class Claim(Protocol):
         """Job or chunk, for the log."""
 
     @property
-    def job(self) -> Job:
-        """The job that it is, or that it is a part of."""
-
-    @property
     def names(self) -> dict[str, str | int]:
         """Which one it is, for the log."""
 
     def renew(self) -> object:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
 
-    def fail(self, failure: JobFailure) -> None:
+    def fail(self, failure: JobFailure) -> Ended:
         """The job -> FAILED. Raises LeaseLost, Unavailable."""
 
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
 
 
-#: What is to be done with a claim, in an empty directory of the scratch disk. Is the job over then?
-Work = Callable[[Heartbeat, Path], bool]
+#: What is to be done with a claim, in an empty directory of the scratch disk. None: the job is not over by that.
+Work = Callable[[Heartbeat, Path], Ended | None]
 
 
 class Owed(NamedTuple):
@@ -109,10 +105,10 @@ class Attempts:
         with log_context(**claim.names), heartbeat, self.sandbox.asking(still_wanted):
             _log.info("Claimed a %s.", claim.kind, extra={"action": f"{claim.kind}_claimed"})
             try:
-                is_over = self._finish(claim, heartbeat, work)
-                # A crash here leaves a place in the lane that nobody uses: the next receive gives it to the next job.
-                if is_over:
-                    self.dispatch.ended(claim.job.id, claim.job.lane)
+                end = self._finish(claim, heartbeat, work)
+                # A crash here leaves others waiting for a place or a result: the next receive tells them.
+                if end is not None:
+                    self.dispatch.ended(end)
             except LeaseLost as error:
                 # Someone else has it, or had it: write nothing, delete nothing. If it was erased instead, the message
                 # comes back and is deleted then.
@@ -135,20 +131,20 @@ class Attempts:
             seconds = round(time.monotonic() - started, 3)
             _log.info("Finished a %s.", claim.kind, extra={"action": f"{claim.kind}_finished", "seconds": seconds})
 
-    def _finish(self, claim: Claim, heartbeat: Heartbeat, work: Work) -> bool:
-        """Do the work; FAILED where the document is at fault. Is the job over?"""
+    def _finish(self, claim: Claim, heartbeat: Heartbeat, work: Work) -> Ended | None:
+        """Do the work; FAILED where the document is at fault."""
         prefix = f"{claim.kind}-"
         try:
             with full_disk_is_unavailable(), tempfile.TemporaryDirectory(prefix=prefix, dir=self.scratch) as directory:
                 return work(heartbeat, Path(directory))
         except DocumentRejected as error:
             code = error.document_code
-            claim.fail(JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page))
+            failure = JobFailure(code=code, message=str(error), retryable=DOCUMENT_CODES[code], page=error.page)
             _log.info("The document was refused.", extra={"action": "job_failed", "code": code})
         except SourceMissing as error:
-            claim.fail(JobFailure(code="internal", message=str(error), retryable=True))
+            failure = JobFailure(code="internal", message=str(error), retryable=True)
             _log.error("The submitted bytes are gone or changed.", extra={"action": "job_failed", "code": "internal"})
-        return True
+        return claim.fail(failure)
 
     def settle(self) -> None:
         """Give back what an outage kept.

@@ -27,7 +27,7 @@ from hybrid_ocr_core.errors import (
     JobNotFound,
     LeaseHeld,
 )
-from hybrid_ocr_core.job import Clock, Job, JobFailure, JobStatus, Lane, utc_now
+from hybrid_ocr_core.job import Clock, Ended, Job, JobFailure, JobStatus, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.attempts import Attempts, rest_of
@@ -44,8 +44,8 @@ _log = logging.getLogger(__name__)
 class ChunkClaim:
     """A chunk that is ours."""
 
+    jobs: JobStore
     store: ChunkStore
-    job: Job
     lease: ChunkLease
     kind = "chunk"
 
@@ -58,9 +58,11 @@ class ChunkClaim:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
         self.store.renew(self.lease)
 
-    def fail(self, failure: JobFailure) -> None:
+    def fail(self, failure: JobFailure) -> Ended:
         """The job -> FAILED. Raises LeaseLost, Unavailable."""
         self.store.fail_job(self.lease, failure)
+        # A transaction does not tell what it made.
+        return self.jobs.get(self.lease.chunk.job).ended
 
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:  # noqa: ARG002 - one face
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
@@ -118,7 +120,7 @@ class ChunkProcessor:
             self.queue.delete(message)
         else:
             # A crash from here to home leaves PROCESSING with a lease that ends, and the pages that were stored.
-            claim = ChunkClaim(store=self.chunks, job=job, lease=taken.lease)
+            claim = ChunkClaim(jobs=self.jobs, store=self.chunks, lease=taken.lease)
             self.attempts.run(claim, message, partial(self._work, job, taken))
 
     def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:
@@ -135,7 +137,7 @@ class ChunkProcessor:
             # So many workers died or failed over the same page, the first that is not stored.
             return Taken(*self.chunks.skip(chunk_id, seen=exhausted.attempt), gives_up=True)
 
-    def _work(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> bool:
+    def _work(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
         """Bring the chunk home. Its job is not over by that: somebody has to assemble it."""
         chunk = taken.chunk
         self._read(job, taken, heartbeat, directory)
@@ -144,7 +146,6 @@ class ChunkProcessor:
         # redelivery of this message the job's.
         self.fan_out.send_next(chunk.id, of=job)
         self._wake_if_all_are_home(chunk.id)
-        return False
 
     def _read(self, job: Job, taken: Taken, heartbeat: Heartbeat, directory: Path) -> None:
         chunk = taken.chunk

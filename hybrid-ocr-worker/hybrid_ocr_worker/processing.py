@@ -34,12 +34,13 @@ from hybrid_ocr_core.errors import (
     NewerSchema,
     Unavailable,
 )
-from hybrid_ocr_core.job import Clock, Job, JobFailure, JobId, Lane, Lease, Progress, Result, utc_now
+from hybrid_ocr_core.job import Clock, Ended, Job, JobFailure, JobId, Lane, Lease, Progress, Result, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import fresh_log_context
 from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.chunks import ChunkProcessor
+from hybrid_ocr_worker.copies import Copies
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.intake import Intake
@@ -62,7 +63,6 @@ class JobClaim:
     """A job that is ours."""
 
     store: JobStore
-    job: Job
     lease: Lease
     kind = "job"
 
@@ -75,9 +75,9 @@ class JobClaim:
         """Move the lease's expiry on. Raises LeaseLost, Unavailable."""
         self.store.renew(self.lease)
 
-    def fail(self, failure: JobFailure) -> None:
+    def fail(self, failure: JobFailure) -> Ended:
         """The job -> FAILED. Raises LeaseLost, Unavailable."""
-        self.store.fail(self.lease, failure)
+        return self.store.fail(self.lease, failure)
 
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
@@ -100,6 +100,7 @@ class Processor:
     scratch: Path
     clock: Clock = utc_now
     attempts: Attempts = field(init=False)
+    _copies: Copies = field(init=False)
     _fan_out: FanOut = field(init=False)
     _chunks: ChunkProcessor = field(init=False)
 
@@ -112,6 +113,7 @@ class Processor:
             shutdown=self.shutdown,
             scratch=self.scratch,
         )
+        self._copies = Copies(jobs=self.store, documents=self.documents)
         self._fan_out = FanOut(
             settings=self.settings,
             jobs=self.store,
@@ -188,10 +190,10 @@ class Processor:
             if failure is not None and failure.code == "out_of_attempts":
                 # But whoever gave it up may have died before the letter; one too many is harmless.
                 self.queue.send_to_dead_letters(message, job=job_id, reason=failure.message)
-            self.dispatch.ended(job_id, finished.job.lane)
+            self.dispatch.ended(finished.job.ended)
             self.queue.delete(message)
         except JobErased as erased:
-            self.dispatch.ended(job_id, erased.lane)
+            self.dispatch.ended(erased.ended)
             self.queue.delete(message)
         except ChunksOut:
             # What waits for its chunks is brought back by the last of them, or by the sweeper.
@@ -209,24 +211,28 @@ class Processor:
         else:
             # A crash from here to the terminal write leaves PROCESSING with a lease that ends: the message shows
             # again with it, and the next claim is attempt + 1.
-            claim = JobClaim(store=self.store, job=job, lease=lease)
+            claim = JobClaim(store=self.store, lease=lease)
             self.attempts.run(claim, message, partial(self._recognise, job, lease))
 
-    def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> bool:
-        """Bring the job to DONE, or leave it to its chunks. Is it over?"""
+    def _recognise(self, job: Job, lease: Lease, heartbeat: Heartbeat, directory: Path) -> Ended | None:
+        """Bring the job to DONE, or leave it to its chunks."""
+        if job.leader is not None and job.split is None:
+            end = self._copies.copy(job, lease, heartbeat, directory)
+            if end is not None:
+                return end
         self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory)
         if job.split is not None:
             self._fan_out.collect(job, plan)
         elif self._fan_out.is_worth_it(plan):
             self._fan_out.split(job, lease, plan)
-            return False
+            return None
         else:
             self._read(job, lease, plan, heartbeat)
-        self._complete(job, lease, plan, heartbeat)
+        end = self._complete(job, lease, plan, heartbeat)
         if job.split is not None:
             self._fan_out.tidy(job)
-        return True
+        return end
 
     def _give_way(self, lane: Lane) -> None:
         """Between two pages: an urgent job waits for the page in hand, and not for the whole document.
@@ -252,7 +258,7 @@ class Processor:
                 # At once: a document of bad pages only would take an hour.
                 self.recogniser.refuse_if_too_many(plan, failed)
 
-    def _complete(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
+    def _complete(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> Ended:
         found = self.recogniser.draw(job, plan)
         for output, path in found.files.items():
             # Asked at every block: what is sent after the job was erased must end before its prefix is purged for good.
@@ -271,17 +277,17 @@ class Processor:
             warnings=found.warnings,
             failed_pages=found.failed_pages,
         )
-        self.store.complete(lease, found.document, result)
+        return self.store.complete(lease, found.document, result)
 
     def _give_up(self, job: Job, message: ReceivedMessage) -> None:
         try:
-            failure = self.store.exhaust(job)
+            failure, end = self.store.exhaust(job)
         except LeaseLost:
             return  # claimed or redriven at this very moment; the message comes back
         # A crash here leaves a FAILED job without its dead letter: the redelivered message becomes it. After the copy,
         # a crash leaves a harmless second copy.
         self.queue.send_to_dead_letters(message, job=job.id, reason=failure.message)
-        self.dispatch.ended(job.id, job.lane)
+        self.dispatch.ended(end)
         self.queue.delete(message)
         _log.error("Gave up on a job.", extra={"action": "job_failed", "code": failure.code})
 

@@ -51,8 +51,7 @@ def _ids(*jobs: Job) -> list[str]:
 
 
 def _end(store: JobStore, dispatch: Dispatch, job: Job) -> None:
-    store.fail(store.claim(job.id)[1], a_failure())
-    dispatch.ended(job.id, job.lane)
+    dispatch.ended(store.fail(store.claim(job.id)[1], a_failure()))
 
 
 def _tend(store: JobStore, dispatch: Dispatch, clock: FakeClock) -> int:
@@ -89,7 +88,7 @@ def test_an_end_that_is_told_again_sends_nobody_twice(
     _in_lane(queue)
     _end(store, dispatch, jobs[0])
     for _ in range(5):
-        dispatch.ended(jobs[0].id, jobs[0].lane)
+        dispatch.ended(jobs[0].ended)
 
     assert _in_lane(queue) == _ids(jobs[2])
 
@@ -118,7 +117,7 @@ def test_an_erased_job_takes_nobodys_place_and_holds_nobody_up(
 ) -> None:
     jobs = _accept(dispatch, clock, 4)
     _in_lane(queue)
-    dispatch.ended(jobs[2].id, store.erase(jobs[2].id))
+    dispatch.ended(store.erase(jobs[2].id))
 
     _end(store, dispatch, jobs[0])
 
@@ -219,7 +218,7 @@ def test_with_the_queue_away_a_held_job_keeps_its_turn(
     with away(clients.sqs), pytest.raises(Unavailable):
         _end(store, dispatch, jobs[0])
 
-    dispatch.ended(jobs[0].id, jobs[0].lane)
+    dispatch.ended(jobs[0].ended)
     clock.advance(2 * LEASE.total_seconds())
     due = [entry.job.job_id for entry in store.due(before=clock.now, limit=9) if isinstance(entry, OpenJob)]
 

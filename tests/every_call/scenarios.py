@@ -89,16 +89,25 @@ def _fan_out(world: World) -> None:
         world.work()
 
 
+def _seen_before(world: World) -> None:
+    world.submit()
+    world.submit()  # held until the first has ended
+    world.work()
+    world.work()
+    world.submit()  # has a result to copy at once
+    world.work()
+
+
 def _crowded_lane(world: World) -> None:
     world.submit()
-    world.submit()  # held, for the lane has one place
+    world.submit("force")  # held, for the lane has one place
     for _ in range(2):
         world.work()
 
 
 def _erase_in_a_crowded_lane(world: World) -> None:
     world.submit()
-    world.submit()
+    world.submit("force")
     world.erase()
     world.work()
 
@@ -124,5 +133,6 @@ SCENARIOS = [
     Scenario("fan out", _fan_out, frozenset({"DONE"}), _FEWER),
     Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
     Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
+    Scenario("seen before", _seen_before, frozenset({"DONE"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

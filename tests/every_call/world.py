@@ -16,6 +16,7 @@ from hybrid_ocr_api import create_app
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -62,7 +63,8 @@ class World:
         self.letters = DeadLetterQueue(self.clients.sqs, settings.dead_letter_queue_url)
         self.documents = DocumentStore(self.clients.s3, settings.bucket)
         places = Places(self.clients.dynamodb, settings.table, most=PLACES, lease=LEASE, clock=self.clock)
-        self.dispatch = Dispatch(self.store, self.queue, places, self.clock)
+        contents = Contents(self.clients.dynamodb, settings.table, self.clock)
+        self.dispatch = Dispatch(self.store, self.queue, places, contents, self.clock)
         self.recogniser = ScriptedRecogniser()
         self.api = self._api()
         self.accepted: list[JobId] = []
@@ -103,10 +105,11 @@ class World:
         name = url.rpartition("/")[2]
         return sum(len(queue._messages) for queue in self._queues() if queue.name == name)
 
-    def submit(self) -> None:
-        """A client submits a document; it is accepted when the answer says so."""
+    def submit(self, mode: str = "auto") -> None:
+        """A client submits the document; it is accepted when the answer says so."""
         with self._process():
-            response = self.api.post("/jobs", data={"file": (io.BytesIO(CONTENT), "a.pdf")}, headers={"x-api-key": KEY})
+            form = {"file": (io.BytesIO(CONTENT), "a.pdf"), "mode": mode}
+            response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY})
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
@@ -204,6 +207,7 @@ class World:
             result_url_seconds=60,
             lease_seconds=60,
             tenant_jobs_in_lane=PLACES,
+            deduplicate=True,
             log_level="INFO",
         )
         services = Services(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_job_is_read_stored_committed_and_its_message_deleted(
 
     done = store.get(job)
     assert (done.status, done.attempt, done.document.pages) == (JobStatus.DONE, 1, 1)
-    assert b"".join(processor.documents.result_lines(done)) == CONTENT
+    assert json.loads(b"".join(processor.documents.result_lines(done)))["read"] == CONTENT.decode()
     assert _depths(clients, aws_settings.queue_urls[Lane.NORMAL]) == (0, 0)
     assert list(processor.scratch.iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -34,11 +35,34 @@ def draw_json(header: Mapping[str, Any], pages: Iterable[PageResult], target: Pa
 
     """
     with _opened(target) as file:
-        start = _json(header)[:-1]
-        file.write(start + ("," if header else "") + '"pages": [')
+        file.write(_json_start(header))
         for number, page in enumerate(pages):
             file.write((",\n" if number else "\n") + _json(to_json(page)))
         file.write("\n]}\n")
+
+
+def rename_json(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
+    """Copy what ``draw_json`` wrote, with other entries in its header.
+
+    Raises:
+        ValueError: it was not written by ``draw_json``.
+    """
+    with source.open(encoding="utf-8", newline="\n") as old, _opened(target) as new:
+        header = json.loads(old.readline() + "]}")
+        del header["pages"]
+        new.write(_json_start({**header, **changes}) + "\n")
+        shutil.copyfileobj(old, new)
+
+
+def rename_hocr(source: Path, target: Path, title: str) -> None:
+    """Copy what ``draw_hocr`` wrote, with another title."""
+    with source.open(encoding="utf-8", newline="\n") as old, _opened(target) as new:
+        for line in old:
+            is_title = line.startswith("  <title>")
+            new.write(f"  <title>{escape(_xml_text(title))}</title>\n" if is_title else line)
+            if is_title:
+                break
+        shutil.copyfileobj(old, new)
 
 
 def draw_hocr(pages: Iterable[PageResult], target: Path, *, title: str, engine: str) -> None:
@@ -60,6 +84,10 @@ def draw_hocr(pages: Iterable[PageResult], target: Path, *, title: str, engine: 
 
 def _opened(target: Path) -> TextIO:
     return target.open("w", encoding="utf-8", newline="\n")
+
+
+def _json_start(header: Mapping[str, Any]) -> str:
+    return _json(header)[:-1] + ("," if header else "") + '"pages": ['
 
 
 def _json(value: Mapping[str, Any]) -> str:
