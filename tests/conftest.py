@@ -18,6 +18,7 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 MAX_UPLOAD_BYTES = 1 << 20
+MAX_BATCH_BYTES = 3 << 20
+MAX_BATCH_FILES = 30
 
 
 @pytest.fixture
@@ -84,19 +87,31 @@ def documents(clients: AwsClients, aws_settings: AwsSettings) -> DocumentStore:
 
 
 @pytest.fixture
+def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
+    return BatchStore(clients.dynamodb, aws_settings.table)
+
+
+@pytest.fixture
 def app(
-    aws_settings: AwsSettings, store: JobStore, queue: JobQueue, documents: DocumentStore, clock: FakeClock
+    aws_settings: AwsSettings,
+    store: JobStore,
+    batches: BatchStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    clock: FakeClock,
 ) -> Flask:
     settings = ApiSettings(
         aws=aws_settings,
         api_key=KEY,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        max_batch_bytes=MAX_BATCH_BYTES,
+        max_batch_files=MAX_BATCH_FILES,
         result_url_seconds=900,
         lease_seconds=60,
         log_level="INFO",
     )
-    services = Services(settings=settings, jobs=store, queue=queue, documents=documents, clock=clock)
+    services = Services(settings=settings, jobs=store, batches=batches, queue=queue, documents=documents, clock=clock)
     return create_app(settings, services)
 
 

@@ -11,10 +11,11 @@ import secrets
 
 from flask import Flask, Response, g, request
 
-from hybrid_ocr_api import auth, errors, health, jobs
+from hybrid_ocr_api import auth, batches, errors, health, jobs
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -41,6 +42,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     errors.register(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(jobs.blueprint)
+    app.register_blueprint(batches.blueprint)
     return app
 
 
@@ -51,6 +53,7 @@ def _connect(settings: ApiSettings) -> Services:
         jobs=JobStore(
             clients.dynamodb, settings.aws.table, lease=dt.timedelta(seconds=settings.lease_seconds), attempt_budget=0
         ),
+        batches=BatchStore(clients.dynamodb, settings.aws.table),
         queue=JobQueue(clients.sqs, settings.aws.queue_url, settings.aws.dead_letter_queue_url),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
     )

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Job, JobId, JobStatus
+from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_core.options import JobOptions
 
@@ -26,16 +27,9 @@ def submit(parts: Services, *, tenant: str, upload: Upload, options: JobOptions,
     Raises:
         Unavailable: S3 or DynamoDB is away; nothing was accepted.
     """
-    now = parts.clock()
-    job = Job(
-        tenant=tenant,
-        job_id=uuid.uuid4().hex,
-        status=JobStatus.QUEUED,
-        version=1,
-        attempt=0,
-        budget_used=0,
-        created_at=now,
-        updated_at=now,
+    job = queued_job(
+        JobId(tenant=tenant, job_id=uuid.uuid4().hex),
+        now=parts.clock(),
         document=upload.document,
         options=options,
         client_reference=client_reference,
@@ -54,6 +48,32 @@ def submit(parts: Services, *, tenant: str, upload: Upload, options: JobOptions,
             extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
         )
     return job
+
+
+def queued_job(
+    job: JobId,
+    *,
+    now: dt.datetime,
+    document: Document,
+    options: JobOptions,
+    client_reference: str | None,
+    batch_id: str | None = None,
+) -> Job:
+    """A job as it is accepted."""
+    return Job(
+        tenant=job.tenant,
+        job_id=job.job_id,
+        status=JobStatus.QUEUED,
+        version=1,
+        attempt=0,
+        budget_used=0,
+        created_at=now,
+        updated_at=now,
+        document=document,
+        options=options,
+        client_reference=client_reference,
+        batch_id=batch_id,
+    )
 
 
 def _send(parts: Services, job: JobId) -> None:

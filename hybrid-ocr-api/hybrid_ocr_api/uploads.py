@@ -39,7 +39,15 @@ def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) 
     part = files.get("file")
     if part is None:
         raise FileMissing("send the document as the multipart field 'file', as in: curl -F file=@scan.pdf")
-    stream = part.stream
+    return read_document(part.stream, filename=clean_name(part.filename), max_bytes=max_bytes)
+
+
+def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload:
+    """Take a file that was received, by its first bytes; ``filename`` is only shown.
+
+    Raises:
+        FileEmpty, FileTooLarge, UnsupportedMediaType.
+    """
     head = stream.read(media.SNIFF_BYTES)
     if not head:
         raise FileEmpty("the file has no bytes")
@@ -49,7 +57,7 @@ def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) 
     size, sha256 = _measure(stream)
     if size > max_bytes:
         raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
-    document = Document(filename=_clean_name(part.filename), media_type=media_type, bytes=size, sha256=sha256)
+    document = Document(filename=filename, media_type=media_type, bytes=size, sha256=sha256)
     return Upload(stream=stream, document=document)
 
 
@@ -99,8 +107,13 @@ def _measure(stream: IO[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _clean_name(filename: str | None) -> str:
+def clean_name(filename: str | None) -> str:
     """The last part of the name, to be shown only: it is never used as a path."""
-    name = re.split(r"[/\\]", filename or "")[-1]
-    name = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip()
-    return name[-_LONGEST_NAME:] or "document"
+    return clean_path(filename).rpartition("/")[2]
+
+
+def clean_path(filename: str | None) -> str:
+    """The name with its directories, as in an archive; to be shown only, too."""
+    printable = "".join(character for character in filename or "" if unicodedata.category(character)[0] != "C")
+    parts = (part.strip() for part in re.split(r"[/\\]", printable))
+    return "/".join(part for part in parts if part not in {"", ".", ".."})[-_LONGEST_NAME:] or "document"

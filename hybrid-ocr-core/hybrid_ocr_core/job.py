@@ -139,6 +139,8 @@ class Job:
     document: Document
     options: JobOptions
     client_reference: str | None = None
+    #: The batch that it was submitted in, if any.
+    batch_id: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

@@ -71,6 +71,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     }
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
+    if job.batch_id is not None:
+        item["batch_id"] = job.batch_id
     return item
 
 
@@ -97,6 +99,7 @@ def to_job(item: Item) -> Job:
         document=_to_document(item["document"]),
         options=to_options(item["options"]),
         client_reference=item.get("client_reference"),
+        batch_id=item.get("batch_id"),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None

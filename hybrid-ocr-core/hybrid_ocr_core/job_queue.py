@@ -16,6 +16,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
+from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import JobId
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _NOT_SENDABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+_SENDS_A_BATCH = 10
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 LONG_POLL_SECONDS = 20
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
@@ -127,13 +131,37 @@ class JobQueue:
 
     def send(self, work: JobId | ChunkId) -> None:
         """Raises Unavailable."""
-        if isinstance(work, ChunkId):
-            job, rest = work.job, {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
-        else:
-            job, rest = work, {"v": _VERSION}
-        body = json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
         with unavailable_on_error(_PART):
-            self._client.send_message(QueueUrl=self._url, MessageBody=body)
+            self._client.send_message(QueueUrl=self._url, MessageBody=_body(work))
+
+    def send_all(self, works: Sequence[JobId | ChunkId]) -> list[JobId | ChunkId]:
+        """Send many, ten a request; returns those that were not sent, which are the sweeper's. Raises nothing.
+
+        A request may succeed in part: its answer then names what failed, which is sent once more, and only that.
+        """
+        unsent: list[JobId | ChunkId] = []
+        for start in range(0, len(works), _SENDS_A_BATCH):
+            left = list(works[start : start + _SENDS_A_BATCH])
+            try:
+                left = self._send_some(left)
+                left = self._send_some(left) if left else []
+            except Unavailable as error:
+                # The others would each wait for the same time-outs.
+                _log.warning("%s; the sweeper will send the messages.", error, extra={"action": "send_postponed"})
+                return [*unsent, *left, *works[start + _SENDS_A_BATCH :]]
+            unsent += left
+        if unsent:
+            _log.warning("SQS refused some messages; the sweeper will send them.", extra={"action": "send_postponed"})
+        return unsent
+
+    def _send_some(self, works: Sequence[JobId | ChunkId]) -> list[JobId | ChunkId]:
+        """One request; returns what it failed to send."""
+        with unavailable_on_error(_PART):
+            response = self._client.send_message_batch(
+                QueueUrl=self._url,
+                Entries=[{"Id": str(number), "MessageBody": _body(work)} for number, work in enumerate(works)],
+            )
+        return [works[int(failed["Id"])] for failed in response.get("Failed", [])]
 
     def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> ReceivedMessage | None:
         """Wait for one message; None when none came. Raises Unavailable."""
@@ -188,6 +216,14 @@ class JobQueue:
         """Raises Unavailable unless the queue answers."""
         with unavailable_on_error(_PART):
             self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+
+
+def _body(work: JobId | ChunkId) -> str:
+    if isinstance(work, ChunkId):
+        job, rest = work.job, {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
+    else:
+        job, rest = work, {"v": _VERSION}
+    return json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
 
 
 def _sendable(text: str) -> str:

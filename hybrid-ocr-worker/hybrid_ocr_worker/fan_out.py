@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -61,23 +60,17 @@ class FanOut:
         # A crash here leaves chunks that nobody will ask for: the next attempt makes its own, these go with the job.
         self.jobs.split(lease, plan.document, chunks=len(parts), pages=len(plan.numbers))
         # A crash here, or SQS away, leaves chunks without messages: the sweeper sends them after a lease.
-        self._send(ids[: self.settings.chunks_in_lane])
+        self.queue.send_all(ids[: self.settings.chunks_in_lane])
         _log.info("Cut a document up.", extra={"action": "job_split", "pages": len(plan.numbers)})
 
     def send_next(self, chunk: ChunkId, *, of: Job) -> None:
-        """A chunk is home: its place in the lane goes to the one so many places further on, if there is one."""
+        """A chunk is home: its place in the lane goes to the one so many places further on, if there is one.
+
+        What cannot be sent is the sweeper's.
+        """
         following = replace(chunk, number=chunk.number + self.settings.chunks_in_lane)
         if following.number <= of.chunks:
-            self._send([following])
-
-    def _send(self, chunks: Sequence[ChunkId]) -> None:
-        """Tell the fleet of these chunks; what cannot be sent is the sweeper's."""
-        for chunk in chunks:
-            try:
-                self.queue.send(chunk)
-            except Unavailable as error:
-                _log.warning("%s; the sweeper will send the chunks.", error, extra={"action": "send_postponed"})
-                return
+            self.queue.send_all([following])
 
     def collect(self, job: Job, plan: Plan) -> None:
         """Bring the pages that the chunks stored to where the plan's pages are.

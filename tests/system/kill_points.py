@@ -24,6 +24,8 @@ STEPS = {
         "JobStore.create",
         "JobQueue.send",
         "JobStore.erase",
+        "BatchStore.create",
+        "JobQueue.send_all",
     ),
     "worker": (
         "JobQueue.receive",
@@ -40,6 +42,7 @@ STEPS = {
         "DocumentStore.put_chunk",
         "ChunkStore.create",
         "JobStore.split",
+        "JobQueue.send_all",
         "ChunkStore.claim",
         "DocumentStore.get_chunk",
         "DocumentStore.put_page",

@@ -26,7 +26,8 @@ _STEPS = {
         "create claim renew complete fail release split exhaust resend redrive erase purged",
     ),
     "hybrid_ocr_core.chunk_store": ("ChunkStore", "create claim renew release home"),
-    "hybrid_ocr_core.job_queue": ("JobQueue", "send receive hide delete send_to_dead_letters"),
+    "hybrid_ocr_core.batch_store": ("BatchStore", "create"),
+    "hybrid_ocr_core.job_queue": ("JobQueue", "send send_all receive hide delete send_to_dead_letters"),
     "hybrid_ocr_core.dead_letters": ("DeadLetterQueue", "delete"),
     "hybrid_ocr_core.document_store": (
         "DocumentStore",
