@@ -18,6 +18,7 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -32,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 MAX_UPLOAD_BYTES = 1 << 20
+MAX_BATCH_BYTES = 3 << 20
+MAX_BATCH_FILES = 30
 #: Jobs of a tenant in a lane.
 PLACES = 100
 
@@ -110,9 +113,15 @@ def dispatch(store: JobStore, queue: JobQueue, places: Places, contents: Content
 
 
 @pytest.fixture
+def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
+    return BatchStore(clients.dynamodb, aws_settings.table)
+
+
+@pytest.fixture
 def app(
     aws_settings: AwsSettings,
     store: JobStore,
+    batches: BatchStore,
     queue: JobQueue,
     documents: DocumentStore,
     dispatch: Dispatch,
@@ -123,13 +132,23 @@ def app(
         api_key=KEY,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        max_batch_bytes=MAX_BATCH_BYTES,
+        max_batch_files=MAX_BATCH_FILES,
         result_url_seconds=900,
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
         deduplicate=False,
         log_level="INFO",
     )
-    services = Services(settings=settings, jobs=store, queue=queue, documents=documents, dispatch=dispatch, clock=clock)
+    services = Services(
+        settings=settings,
+        jobs=store,
+        batches=batches,
+        queue=queue,
+        documents=documents,
+        dispatch=dispatch,
+        clock=clock,
+    )
     return create_app(settings, services)
 
 

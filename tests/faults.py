@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +50,22 @@ def away(client: Any) -> Iterator[None]:
 
 
 @contextmanager
+def away_after(client: Any, operation: str, calls: int) -> Iterator[None]:
+    """So many calls of ``operation`` take effect; the others are refused at the door, and so is nothing else."""
+    left = itertools.count(calls, -1)
+
+    def refuse(request: Any, event_name: str, **_: Any) -> None:
+        if event_name.endswith(f".{operation}") and next(left) <= 0:
+            raise EndpointConnectionError(endpoint_url=request.url)
+
+    client.meta.events.register_first("before-send", refuse)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister("before-send", refuse)
+
+
+@contextmanager
 def answering(client: Any, status: int, code: str) -> Iterator[list[str]]:
     """The service answers every send with this error, as it does when it throttles. Yields what was sent."""
     sent: list[str] = []
@@ -66,3 +84,25 @@ def answering(client: Any, status: int, code: str) -> Iterator[list[str]]:
     finally:
         client.meta.events.unregister("before-send", answer)
         client.meta.events.register("before-send", botocore_stubber)
+
+
+@contextmanager
+def changed_answer(client: Any, operation: str, change: Callable[[dict[str, Any]], None]) -> Iterator[list[Any]]:
+    """Each answer to ``operation`` is changed before the caller sees it; yields what was asked for."""
+    asked: list[Any] = []
+
+    def note(params: Any, **_: Any) -> None:
+        body = params["body"]
+        asked.append(json.loads(body) if isinstance(body, bytes | str) else body)
+
+    def alter(parsed: dict[str, Any], **_: Any) -> None:
+        change(parsed)
+
+    service = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register_first(f"before-call.{service}.{operation}", note)
+    client.meta.events.register_last(f"after-call.{service}.{operation}", alter)
+    try:
+        yield asked
+    finally:
+        client.meta.events.unregister(f"before-call.{service}.{operation}", note)
+        client.meta.events.unregister(f"after-call.{service}.{operation}", alter)

@@ -11,10 +11,11 @@ import secrets
 
 from flask import Flask, Response, g, request
 
-from hybrid_ocr_api import auth, errors, health, jobs
+from hybrid_ocr_api import auth, batches, errors, health, jobs
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -44,6 +45,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     errors.register(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(jobs.blueprint)
+    app.register_blueprint(batches.blueprint)
     return app
 
 
@@ -57,6 +59,7 @@ def _connect(settings: ApiSettings) -> Services:
     return Services(
         settings=settings,
         jobs=jobs,
+        batches=BatchStore(clients.dynamodb, settings.aws.table),
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),

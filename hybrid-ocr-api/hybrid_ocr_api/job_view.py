@@ -25,6 +25,7 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         "attempt": job.attempt,
         "priority": job.lane.value,
         "client_reference": job.client_reference,
+        "batch_id": job.batch_id,
         "options": {
             "languages": "+".join(job.options.languages),
             "mode": job.options.mode.value,
@@ -56,12 +57,18 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         "result_url": urls.get("json"),
         "results": urls,
         "expires_in": seconds if urls else None,
-        "error": {
-            "code": job.failure.code,
-            "message": job.failure.message,
-            "retryable": job.failure.retryable,
-            "page": job.failure.page,
-        }
-        if job.failure
-        else None,
+        "error": error(job),
+    }
+
+
+def error(job: Job) -> dict[str, Any] | None:
+    """Why it is FAILED."""
+    failure = job.failure
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "page": failure.page,
     }

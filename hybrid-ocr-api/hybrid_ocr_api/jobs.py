@@ -25,11 +25,7 @@ _RETRY_AFTER_SECONDS = 1
 def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed."""
     parts = services()
-    wishes = submission.Wishes(
-        options=uploads.read_options(request.form, languages=parts.settings.languages),
-        lane=uploads.read_priority(request.form),
-        client_reference=uploads.read_client_reference(request.form),
-    )
+    wishes = uploads.read_wishes(request.form, languages=parts.settings.languages)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
     job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
     response = jsonify(job_view.render(job, parts))

@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Clock, utc_now
@@ -21,6 +22,7 @@ class Services:
 
     settings: ApiSettings
     jobs: JobStore
+    batches: BatchStore
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch

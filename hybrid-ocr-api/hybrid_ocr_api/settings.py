@@ -16,6 +16,8 @@ class ApiSettings:
     api_key: str
     languages: tuple[str, ...]
     max_upload_bytes: int
+    max_batch_bytes: int
+    max_batch_files: int
     result_url_seconds: int
     lease_seconds: int
     tenant_jobs_in_lane: int
@@ -35,6 +37,8 @@ class ApiSettings:
             api_key=reader.text("OCR_API_KEY"),
             languages=read_languages(reader),
             max_upload_bytes=reader.integer("OCR_MAX_UPLOAD_MB", 200, least=1) << 20,
+            max_batch_bytes=reader.integer("OCR_MAX_BATCH_MB", 1000, least=1) << 20,
+            max_batch_files=reader.integer("OCR_MAX_BATCH_FILES", 1000, least=1, most=10_000),
             result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),

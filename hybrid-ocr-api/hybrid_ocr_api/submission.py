@@ -9,26 +9,16 @@ The last two are ``dispatch``'s, for a tenant has so many messages in a lane and
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
-from dataclasses import dataclass
 
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.uploads import Upload
-from hybrid_ocr_core.job import Job, JobStatus, Lane
+from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
-from hybrid_ocr_core.options import JobOptions
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What a client asks for, beside the document itself."""
-
-    options: JobOptions
-    lane: Lane
-    client_reference: str | None
 
 
 def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> Job:
@@ -37,20 +27,11 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
     Raises:
         Unavailable: S3 or DynamoDB is away; nothing was accepted.
     """
-    now = parts.clock()
-    job = Job(
-        tenant=tenant,
-        job_id=uuid.uuid4().hex,
-        status=JobStatus.QUEUED,
-        version=1,
-        attempt=0,
-        budget_used=0,
-        created_at=now,
-        updated_at=now,
+    job = queued_job(
+        JobId(tenant=tenant, job_id=uuid.uuid4().hex),
+        now=parts.clock(),
         document=upload.document,
-        options=wishes.options,
-        lane=wishes.lane,
-        client_reference=wishes.client_reference,
+        wishes=wishes,
     )
     with log_context(job_id=job.job_id):
         parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
@@ -63,3 +44,22 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
             extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
         )
     return job
+
+
+def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wishes, batch_id: str | None = None) -> Job:
+    """A job as it is accepted."""
+    return Job(
+        tenant=job.tenant,
+        job_id=job.job_id,
+        status=JobStatus.QUEUED,
+        version=1,
+        attempt=0,
+        budget_used=0,
+        created_at=now,
+        updated_at=now,
+        document=document,
+        options=wishes.options,
+        lane=wishes.lane,
+        client_reference=wishes.client_reference,
+        batch_id=batch_id,
+    )

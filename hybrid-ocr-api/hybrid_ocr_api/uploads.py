@@ -30,6 +30,15 @@ class Upload:
     document: Document
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a client asks for, beside the document itself."""
+
+    options: JobOptions
+    lane: Lane
+    client_reference: str | None
+
+
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
     """Take the part ``file``.
 
@@ -39,7 +48,15 @@ def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) 
     part = files.get("file")
     if part is None:
         raise FileMissing("send the document as the multipart field 'file', as in: curl -F file=@scan.pdf")
-    stream = part.stream
+    return read_document(part.stream, filename=clean_name(part.filename), max_bytes=max_bytes)
+
+
+def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload:
+    """Take a file that was received, by its first bytes; ``filename`` is only shown.
+
+    Raises:
+        FileEmpty, FileTooLarge, UnsupportedMediaType.
+    """
     head = stream.read(media.SNIFF_BYTES)
     if not head:
         raise FileEmpty("the file has no bytes")
@@ -49,12 +66,12 @@ def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) 
     size, sha256 = _measure(stream)
     if size > max_bytes:
         raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
-    document = Document(filename=_clean_name(part.filename), media_type=media_type, bytes=size, sha256=sha256)
+    document = Document(filename=filename, media_type=media_type, bytes=size, sha256=sha256)
     return Upload(stream=stream, document=document)
 
 
-def read_options(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...]) -> JobOptions:
-    """Take the options.
+def read_wishes(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...]) -> Wishes:
+    """Take the options, the priority and the label.
 
     Raises:
         BadRequest: a field is unknown, malformed or given twice.
@@ -65,20 +82,16 @@ def read_options(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ..
             raise BadRequest(f"field {name[:32]!r} is unknown; known are: file, {', '.join(sorted(FIELDS))}")
         if len(form.getlist(name)) > 1:
             raise BadRequest(f"field {name!r} is given more than once")
-    return JobOptions(
+    options = JobOptions(
         languages=parse_languages(form.get("languages", ""), languages),
         mode=parse_mode(form.get("mode", "")),
         outputs=parse_outputs(form.get("outputs", "")),
         pages=PageSelection.parse(form.get("pages", "")),
     )
+    return Wishes(options=options, lane=_read_priority(form), client_reference=_read_client_reference(form))
 
 
-def read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
-    """Take the lane.
-
-    Raises:
-        BadRequest: there is no such lane.
-    """
+def _read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
     word = form.get("priority", "").strip()
     try:
         return Lane(word or Lane.NORMAL)
@@ -86,12 +99,8 @@ def read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
         raise BadRequest(f"priority: {word[:32]!r} is unknown; known are: {', '.join(Lane)}") from error
 
 
-def read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
-    """Take the caller's own label, echoed wherever the job is shown.
-
-    Raises:
-        BadRequest: too long, or with control characters.
-    """
+def _read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
+    """The caller's own label, echoed wherever the job is shown."""
     reference = form.get("client_reference") or None
     if reference is not None and len(reference) > _LONGEST_REFERENCE:
         raise BadRequest(f"client_reference: at most {_LONGEST_REFERENCE} characters")
@@ -112,8 +121,13 @@ def _measure(stream: IO[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _clean_name(filename: str | None) -> str:
+def clean_name(filename: str | None) -> str:
     """The last part of the name, to be shown only: it is never used as a path."""
-    name = re.split(r"[/\\]", filename or "")[-1]
-    name = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip()
-    return name[-_LONGEST_NAME:] or "document"
+    return clean_path(filename).rpartition("/")[2]
+
+
+def clean_path(filename: str | None) -> str:
+    """The name with its directories, as in an archive; to be shown only, too."""
+    printable = "".join(character for character in filename or "" if unicodedata.category(character)[0] != "C")
+    parts = (part.strip() for part in re.split(r"[/\\]", printable))
+    return "/".join(part for part in parts if part not in {"", ".", ".."})[-_LONGEST_NAME:] or "document"

@@ -5,6 +5,8 @@ options         what a client may ask of a job, and how it is spelled
 media           which bytes are a document we take
 errors          the whole exception tree
 job_store       DynamoDB: one method = one state transition = one conditional write
+batch           many files of one request, under one id
+batch_store     DynamoDB: batches, written once
 job_queue       SQS: "look at this job"
 document_store  S3: key scheme, upload, download, presigned URLs
 settings        environment -> frozen dataclass, all mistakes reported at once

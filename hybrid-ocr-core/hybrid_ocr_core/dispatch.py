@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
@@ -53,16 +54,26 @@ class Dispatch:
         self._clock = clock
 
     def accept(self, job: Job) -> Job:
-        """Commit a new job, and send its message if there is a place for it; else it is held.
+        """Commit a new job, and send its message if there is a place for it.
 
-        It is held, too, while another job recognises the same content: then its end sends this one.
+        Raises:
+            Unavailable: DynamoDB is away, and nothing was accepted.
+        """
+        job = self.commit(job)
+        # A crash here leaves a QUEUED job without a message: the item is the outbox, and the sweeper sends it after a
+        # lease. If it is held, whoever leaves a place finds its ticket, and the end of its leader finds itself.
+        self.send([job])
+        return job
+
+    def commit(self, job: Job) -> Job:
+        """Put a new job into the table: held, while there is no place for it, or another job reads the same content.
 
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
         """
         leader, is_running = self._leader_of(job)
         # A crash here leaves a follower of the leader, or a leader of its content, that does not exist; both are told
-        # from what does.
+        # from those that do.
         has_place = not is_running and self._places.take(job.id, job.lane)
         # A crash here leaves a place of a job that does not exist; it is given away when others wait for it.
         job = replace(job, is_held=not has_place, leader=leader.job_id if leader else None)
@@ -70,18 +81,23 @@ class Dispatch:
             self._places.wait(job)
         # A crash here leaves a ticket of a job that does not exist, torn up when its turn comes.
         self._jobs.create(job)
-        # A crash here, or SQS away, leaves a QUEUED job without a message: the item is the outbox, and the sweeper
-        # sends it after a lease. If it is held, whoever leaves a place finds its ticket, and its leader's end itself.
-        try:
-            if has_place:
-                self._queue.send(job.id, job.lane)
-            elif leader is None or not is_running or self._is_over(leader):
-                # Perhaps all others ended meanwhile, and nobody is left who would send it.
-                self.offer(job)
-        except Unavailable as error:
-            # It is committed, and accepted.
-            _log.warning("%s; the sweeper will send the job.", error, extra={"action": "send_postponed"})
         return job
+
+    def send(self, jobs: Sequence[Job]) -> None:
+        """Send what was committed for one tenant and is not held. Raises nothing; the sweeper has the rest."""
+        for lane in Lane:
+            self._queue.send_all([job.id for job in jobs if job.lane is lane and not job.is_held], lane)
+        # Perhaps a leader, or all that had places, ended meanwhile, and nobody is left who would send the held ones.
+        held = [job for job in jobs if job.is_held]
+        try:
+            for job in held:
+                if job.leader and self._is_over(JobId(tenant=job.tenant, job_id=job.leader)):
+                    self.offer(job)
+            for where in {TenantLane(tenant=job.tenant, lane=job.lane) for job in held if not job.leader}:
+                self._admit_next(where, most=len(held))
+        except Unavailable as error:
+            # They are committed, and accepted.
+            _log.warning("%s; the sweeper will send the jobs.", error, extra={"action": "send_postponed"})
 
     def _leader_of(self, job: Job) -> tuple[JobId | None, bool]:
         """The job whose result this one shall use, if any, and whether that is still to come."""

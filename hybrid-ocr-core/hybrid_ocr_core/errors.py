@@ -7,6 +7,7 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 │   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 ├── JobNotFound                    unknown, or another tenant's
 │   └── JobErased                  there is a tombstone
+├── BatchNotFound                  unknown, or another tenant's
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
 ├── JobFinished(job)               terminal already; the message can go
@@ -131,6 +132,12 @@ class JobErased(JobNotFound):
     def __init__(self, ended: Ended) -> None:
         super().__init__("the job was erased")
         self.ended = ended
+
+
+class BatchNotFound(HybridOcrError):
+    """There is no such batch for this tenant."""
+
+    code = "not_found"
 
 
 class LeaseHeld(HybridOcrError):

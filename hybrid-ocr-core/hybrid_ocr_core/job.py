@@ -165,6 +165,8 @@ class Job:
     #: A job with the same content and options: its result will do, if it comes to one.
     leader: str | None = None
     followers: frozenset[str] = frozenset()
+    #: The batch that it was submitted in, if any.
+    batch_id: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

@@ -78,6 +78,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item["leader"] = job.leader
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
+    if job.batch_id is not None:
+        item["batch_id"] = job.batch_id
     return item
 
 
@@ -108,6 +110,7 @@ def to_job(item: Item) -> Job:
         is_held="held" in item,
         leader=item.get("leader"),
         followers=frozenset(item.get("followers", ())),
+        batch_id=item.get("batch_id"),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None

@@ -19,7 +19,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
+from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import JobId, Lane
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _NOT_SENDABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+_SENDS_A_BATCH = 10
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 LONG_POLL_SECONDS = 20
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
@@ -134,13 +137,42 @@ class JobQueue:
 
     def send(self, work: JobId | ChunkId, lane: Lane = Lane.NORMAL) -> None:
         """Raises Unavailable."""
-        if isinstance(work, ChunkId):
-            job, rest = work.job, {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
-        else:
-            job, rest = work, {"v": _VERSION}
-        body = json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
         with unavailable_on_error(_PART):
-            self._client.send_message(QueueUrl=self._urls[lane], MessageBody=body, MessageGroupId=job.tenant)
+            self._client.send_message(
+                QueueUrl=self._urls[lane], MessageBody=_body(work), MessageGroupId=_job_of(work).tenant
+            )
+
+    def send_all(self, works: Sequence[JobId | ChunkId], lane: Lane = Lane.NORMAL) -> list[JobId | ChunkId]:
+        """Send many, ten a request; returns those that were not sent, which are the sweeper's. Raises nothing.
+
+        A request may succeed in part: its answer then names what failed, which is sent once more, and only that.
+        """
+        unsent: list[JobId | ChunkId] = []
+        for start in range(0, len(works), _SENDS_A_BATCH):
+            left = list(works[start : start + _SENDS_A_BATCH])
+            try:
+                left = self._send_some(left, lane)
+                left = self._send_some(left, lane) if left else []
+            except Unavailable as error:
+                # The others would each wait for the same time-outs.
+                _log.warning("%s; the sweeper will send the messages.", error, extra={"action": "send_postponed"})
+                return [*unsent, *left, *works[start + _SENDS_A_BATCH :]]
+            unsent += left
+        if unsent:
+            _log.warning("SQS refused some messages; the sweeper will send them.", extra={"action": "send_postponed"})
+        return unsent
+
+    def _send_some(self, works: Sequence[JobId | ChunkId], lane: Lane) -> list[JobId | ChunkId]:
+        """One request; returns what it failed to send."""
+        with unavailable_on_error(_PART):
+            response = self._client.send_message_batch(
+                QueueUrl=self._urls[lane],
+                Entries=[
+                    {"Id": str(number), "MessageBody": _body(work), "MessageGroupId": _job_of(work).tenant}
+                    for number, work in enumerate(works)
+                ],
+            )
+        return [works[int(failed["Id"])] for failed in response.get("Failed", [])]
 
     def receive(
         self, lane: Lane = Lane.NORMAL, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS
@@ -205,6 +237,17 @@ class JobQueue:
         for lane in self.lanes:
             with unavailable_on_error(_PART):
                 self._client.get_queue_attributes(QueueUrl=self._urls[lane], AttributeNames=["QueueArn"])
+
+
+def _job_of(work: JobId | ChunkId) -> JobId:
+    return work.job if isinstance(work, ChunkId) else work
+
+
+def _body(work: JobId | ChunkId) -> str:
+    job, rest = _job_of(work), {"v": _VERSION}
+    if isinstance(work, ChunkId):
+        rest = {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
+    return json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
 
 
 def _sendable(text: str) -> str:

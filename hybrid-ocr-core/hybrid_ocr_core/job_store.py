@@ -33,7 +33,7 @@ The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that som
 terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
 conditional write on the item.
 
-IAM: dynamodb:PutItem, GetItem, UpdateItem on the table, Query on its index ``open``.
+IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its index ``open``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +232,11 @@ class JobStore:
         if not item or "erased_at" in item or JobStatus(item["status"]).is_terminal:
             raise self._why_not_claimed(item, now)
         return False
+
+    def get_all(self, jobs: Sequence[JobId]) -> dict[JobId, Job]:
+        """Read many, each strongly consistent; those that do not exist or were erased are left out."""
+        items = self._table.get_all([key_of(job) for job in jobs])
+        return {job_item.id_of(item): job_item.to_job(item) for item in items if "erased_at" not in item}
 
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.

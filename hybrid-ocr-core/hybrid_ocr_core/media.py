@@ -22,6 +22,15 @@ _SIGNATURES = (
 MEDIA_TYPES = (PDF, *dict.fromkeys(kind for _, kind in _SIGNATURES), "image/webp")
 
 
+#: Of a member, of an archive without any, and of one in several volumes.
+_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+
+
+def is_archive(head: bytes) -> bool:
+    """Do these first bytes begin a ZIP archive? Office documents are some, too."""
+    return head.startswith(_ARCHIVES)
+
+
 def sniff(head: bytes) -> str | None:
     """The media type of a document by its first ``SNIFF_BYTES`` bytes; None when it is none that we read."""
     for signature, media_type in _SIGNATURES:
@@ -29,4 +38,5 @@ def sniff(head: bytes) -> str | None:
             return media_type
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
-    return PDF if b"%PDF-" in head[:SNIFF_BYTES] else None
+    # A PDF that is stored in an archive would show its header here.
+    return PDF if b"%PDF-" in head[:SNIFF_BYTES] and not is_archive(head) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
+from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job_item import Item
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ _CONFLICT = "TransactionConflict"
 #: Two transactions on one item at one moment: DynamoDB refuses one of them, and no SDK sends that again by itself.
 _CONFLICT_TRIES = 6
 _CONFLICT_PAUSE_SECONDS = 0.05
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html, API_BatchWriteItem.html
+_READS_A_BATCH = 100
+_WRITES_A_BATCH = 25
+#: What a batch leaves undone, for want of capacity, is to be sent again after a pause; no SDK does that by itself.
+_BATCH_TRIES = 6
+_BATCH_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,32 @@ class Table:
         with unavailable_on_error(_PART):
             response = self._client.get_item(TableName=self._name, Key=serialise(key), ConsistentRead=True)
         return deserialise(response.get("Item"))
+
+    def get_all(self, keys: Sequence[Item]) -> list[Item]:
+        """Items, each strongly consistent, in any order; those that do not exist are left out."""
+        found: list[Item] = []
+
+        def read(left: list[Any]) -> list[Any]:
+            wanted: Any = {self._name: {"Keys": left, "ConsistentRead": True}}
+            response = self._client.batch_get_item(RequestItems=wanted)
+            found.extend(deserialise(item) for item in response["Responses"].get(self._name, []))
+            unread: Any = response["UnprocessedKeys"]
+            return list(unread.get(self._name, {}).get("Keys", []))
+
+        for start in range(0, len(keys), _READS_A_BATCH):
+            _until_all_is_done(read, [serialise(key) for key in keys[start : start + _READS_A_BATCH]])
+        return found
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Put items without a condition: only such as nobody else writes. An outage may leave some of them."""
+
+        def write(left: list[Any]) -> list[Any]:
+            response = self._client.batch_write_item(RequestItems={self._name: left})
+            return list(response["UnprocessedItems"].get(self._name, []))
+
+        for start in range(0, len(items), _WRITES_A_BATCH):
+            some = items[start : start + _WRITES_A_BATCH]
+            _until_all_is_done(write, [{"PutRequest": {"Item": serialise(item)}} for item in some])
 
     def put(self, item: Item, *, condition: str) -> bool:
         """Put an item; False when the condition refused it."""
@@ -144,6 +177,18 @@ class Table:
                 **options,
             )
         return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
+
+
+def _until_all_is_done(call: Callable[[list[Any]], list[Any]], left: list[Any]) -> None:
+    """Call with what is left, until nothing is. Raises Unavailable when DynamoDB does not come to an end."""
+    for turn in range(1, _BATCH_TRIES + 1):
+        with unavailable_on_error(_PART):
+            left = call(left)
+        if not left:
+            return
+        if turn < _BATCH_TRIES:
+            time.sleep(random.uniform(0, _BATCH_PAUSE_SECONDS * 2**turn))  # noqa: S311 - not cryptography
+    raise Unavailable(_PART, "a batch was not done to its end")
 
 
 _serialiser = TypeSerializer()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.chunk_store import ChunkStore
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Job, Lane, Lease
+from hybrid_ocr_core.job import Job, Lease
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.options import Mode
@@ -61,23 +60,17 @@ class FanOut:
         # A crash here leaves chunks that nobody will ask for: the next attempt makes its own, these go with the job.
         self.jobs.split(lease, plan.document, chunks=len(parts), pages=len(plan.numbers))
         # A crash here, or SQS away, leaves chunks without messages: the sweeper sends them after a lease.
-        self._send(ids[: self.settings.chunks_in_lane], job.lane)
+        self.queue.send_all(ids[: self.settings.chunks_in_lane], job.lane)
         _log.info("Cut a document up.", extra={"action": "job_split", "pages": len(plan.numbers)})
 
     def send_next(self, chunk: ChunkId, *, of: Job) -> None:
-        """A chunk is home: its place in the lane goes to the one so many places further on, if there is one."""
+        """A chunk is home: its place in the lane goes to the one so many places further on, if there is one.
+
+        What cannot be sent is the sweeper's.
+        """
         following = replace(chunk, number=chunk.number + self.settings.chunks_in_lane)
         if following.number <= of.chunks:
-            self._send([following], of.lane)
-
-    def _send(self, chunks: Sequence[ChunkId], lane: Lane) -> None:
-        """Tell the fleet of these chunks; what cannot be sent is the sweeper's."""
-        for chunk in chunks:
-            try:
-                self.queue.send(chunk, lane)
-            except Unavailable as error:
-                _log.warning("%s; the sweeper will send the chunks.", error, extra={"action": "send_postponed"})
-                return
+            self.queue.send_all([following], of.lane)
 
     def collect(self, job: Job, plan: Plan) -> None:
         """Bring the pages that the chunks stored to where the plan's pages are.

@@ -16,7 +16,12 @@ _OPEN = {"/health", "/ready"}
 def test_every_route_but_the_open_ones_needs_a_key(app: Flask) -> None:
     stranger = app.test_client()
     for rule in app.url_map.iter_rules():
-        path = rule.rule.replace("<job_id>", "0" * 32).replace("<int:number>", "1").replace("<output>", "json")
+        path = (
+            rule.rule.replace("<job_id>", "0" * 32)
+            .replace("<batch_id>", "0" * 32)
+            .replace("<int:number>", "1")
+            .replace("<output>", "json")
+        )
         for method in rule.methods or set():
             status = stranger.open(path, method=method).status_code
             assert (status == 401) == (path not in _OPEN), (method, path, status)

@@ -1,4 +1,4 @@
-"""Every request is one act: none answers 200 with half of it done. Transactions do all or nothing."""
+"""Requests that may answer 200 with half of them done are made in two places only, which see to the other half."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ _BATCHES = re.compile(r"\.(batch_\w+|\w+_batch|delete_objects|upload_fileobj|upl
 
 
 @pytest.mark.failure(9)
-def test_no_batch_is_sent() -> None:
+def test_batch_calls_are_made_where_their_halves_are_known_and_nowhere_else() -> None:
     files = [path for path in ROOT.glob("hybrid-ocr-*/hybrid_ocr_*/**/*.py") if "build" not in path.parts]
-    found = {str(path.relative_to(ROOT)): _BATCHES.findall(path.read_text()) for path in files}
+    found = {path.name: _BATCHES.findall(path.read_text()) for path in files}
 
     assert len(files) > 20
-    assert {path: calls for path, calls in found.items() if calls} == {}
+    assert {name: calls for name, calls in found.items() if calls} == {
+        "job_queue.py": ["send_message_batch"],
+        "table.py": ["batch_get_item", "batch_write_item"],
+    }

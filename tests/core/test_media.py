@@ -22,6 +22,7 @@ from hybrid_ocr_core.media import sniff
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
         (b"plain text named .pdf", None),
         (b"PK\x03\x04", None),
+        (b"PK\x03\x04 stored: %PDF-1.7", None),
         (b"<html>", None),
         (b"", None),
     ],

@@ -10,6 +10,7 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_core.table import Table, Write
+from tests.faults import changed_answer
 
 _WRITE = Write(key={"pk": "a", "sk": "b"}, condition="attribute_not_exists(pk)", update="SET n = :n", values={":n": 1})
 
@@ -69,3 +70,82 @@ def test_a_refused_transaction_writes_nothing_and_shows_what_refused_it(
 
     assert (done, refused) == (False, [{}, {"pk": "c", "sk": "d", "n": 7}])
     assert table.get(_WRITE.key) == {}
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybrid_ocr_core.table._BATCH_PAUSE_SECONDS", 0)
+
+
+def _items(count: int) -> list[dict[str, Any]]:
+    return [{"pk": f"x{number}", "sk": "b", "n": number} for number in range(count)]
+
+
+def _keys(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"pk": item["pk"], "sk": item["sk"]} for item in items]
+
+
+def _numbers(items: list[dict[str, Any]]) -> list[int]:
+    return sorted(int(item["n"]) for item in items)
+
+
+def test_many_items_are_put_and_read_whatever_their_number(clients: AwsClients, aws_settings: AwsSettings) -> None:
+    table = Table(clients.dynamodb, aws_settings.table)
+
+    table.put_all(_items(130))
+
+    assert _numbers(table.get_all(_keys(_items(131)))) == list(range(130))
+    assert table.get_all([]) == []
+
+
+@pytest.mark.failure(9)
+@pytest.mark.usefixtures("without_pauses")
+def test_items_that_a_batch_leaves_unread_are_asked_for_again_and_only_those(
+    clients: AwsClients, aws_settings: AwsSettings
+) -> None:
+    table = Table(clients.dynamodb, aws_settings.table)
+    table.put_all(_items(4))
+
+    def answer_one(answer: dict[str, Any]) -> None:
+        first, *rest = answer["Responses"][aws_settings.table]
+        answer["Responses"][aws_settings.table] = [first]
+        keys = [{name: item[name] for name in ("pk", "sk")} for item in rest]
+        answer["UnprocessedKeys"] = {aws_settings.table: {"Keys": keys}} if keys else {}
+
+    with changed_answer(clients.dynamodb, "BatchGetItem", answer_one) as asked:
+        found = table.get_all(_keys(_items(4)))
+
+    assert _numbers(found) == [0, 1, 2, 3]
+    assert [len(call["RequestItems"][aws_settings.table]["Keys"]) for call in asked] == [4, 3, 2, 1]
+    assert all(call["RequestItems"][aws_settings.table]["ConsistentRead"] for call in asked)
+
+
+@pytest.mark.failure(9)
+@pytest.mark.usefixtures("without_pauses")
+def test_items_that_a_batch_leaves_unwritten_are_sent_again_and_only_those(
+    clients: AwsClients, aws_settings: AwsSettings
+) -> None:
+    table = Table(clients.dynamodb, aws_settings.table)
+    refused = [{"PutRequest": {"Item": {"pk": {"S": "x1"}, "sk": {"S": "b"}, "n": {"N": "1"}}}}]
+    answers = [{aws_settings.table: refused}, {}]
+
+    with changed_answer(
+        clients.dynamodb, "BatchWriteItem", lambda answer: answer.update(UnprocessedItems=answers.pop(0))
+    ) as asked:
+        table.put_all(_items(3))
+
+    assert [call["RequestItems"][aws_settings.table] for call in asked][1:] == [refused]
+    assert _numbers(table.get_all(_keys(_items(3)))) == [0, 1, 2]
+
+
+@pytest.mark.failure(9)
+@pytest.mark.usefixtures("without_pauses")
+def test_a_batch_that_is_never_done_is_an_outage(clients: AwsClients, aws_settings: AwsSettings) -> None:
+    table = Table(clients.dynamodb, aws_settings.table)
+    nothing = {aws_settings.table: [{"PutRequest": {"Item": {"pk": {"S": "x0"}, "sk": {"S": "b"}}}}]}
+
+    with (
+        changed_answer(clients.dynamodb, "BatchWriteItem", lambda answer: answer.update(UnprocessedItems=nothing)),
+        pytest.raises(Unavailable),
+    ):
+        table.put_all(_items(1))

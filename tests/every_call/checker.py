@@ -56,6 +56,9 @@ def check(world: World, scenario: Scenario) -> None:
             assert (result["job_id"], result["read"]) == (job_id, CONTENT.decode()), "a result of another job"
         if end == "DONE":
             _check_chunks(item, [chunk for chunk in world.chunks() if chunk["pk"] == item["pk"]])
+    for batch_id in world.batches:
+        counts = {word: count for word, count in world.counts(batch_id).items() if count}
+        assert counts == {"files": 2, "done": 2}, f"a batch counts {counts}"
     for job in world.erased:
         assert _end(items[job.job_id]) == "erased", "an acknowledged erasure was undone"
     found = world.clients.s3.list_objects_v2(Bucket=world.settings.bucket).get("Contents", [])

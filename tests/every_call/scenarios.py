@@ -36,6 +36,13 @@ def _duplicate_delivery(world: World) -> None:
     world.work()
 
 
+def _batch(world: World) -> None:
+    world.submit_batch()
+    world.deliver_again()
+    for _ in range(4):
+        world.work()
+
+
 def _permanent_error(world: World) -> None:
     world.recogniser.script = [raising(DocumentRejected("corrupt_document", "broken"))] * BUDGET
     _submit(world)
@@ -123,6 +130,8 @@ def _erase_while_split(world: World) -> None:
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
+    # A batch that was not accepted may leave jobs, which run, or are erased.
+    Scenario("batch", _batch, frozenset({"DONE", "erased"}), _FEWER),
     Scenario("permanent error", _permanent_error, frozenset({"corrupt_document"})),
     Scenario("transient then done", _transient_then_done, frozenset({"DONE"})),
     Scenario("out of attempts", _out_of_attempts, frozenset({"out_of_attempts"})),

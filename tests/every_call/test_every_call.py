@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,16 @@ _SINGLES = [*SCENARIOS[:-1], pytest.param(SCENARIOS[-1], marks=pytest.mark.long)
 def world(aws_settings: AwsSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     # Faults come by the thousand here: neither their logs nor botocore's pauses between tries.
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    # One call after the other, so that each schedule is the same each time, and a process that died is dead.
+    monkeypatch.setattr("hybrid_ocr_api.batch_submission._for_each", _one_by_one)
     logging.disable(logging.CRITICAL)
     yield World(aws_settings, tmp_path)
     logging.disable(logging.NOTSET)
+
+
+def _one_by_one(items: Iterable[Any], action: Callable[[Any], None]) -> None:
+    for item in items:
+        action(item)
 
 
 def _run(world: World, scenario: Scenario, plan: dict[int, Fault]) -> list[str]:

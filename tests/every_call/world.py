@@ -16,6 +16,7 @@ from hybrid_ocr_api import create_app
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
+from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
@@ -69,6 +70,7 @@ class World:
         self.api = self._api()
         self.accepted: list[JobId] = []
         self.erased: list[JobId] = []
+        self.batches: list[str] = []
 
     def fresh(self) -> None:
         """An empty deployment at the first moment."""
@@ -82,11 +84,11 @@ class World:
             queue.deleted_messages.clear()
         self.clock.now = START
         self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
-        self.accepted, self.erased = [], []
+        self.accepted, self.erased, self.batches = [], [], []
 
     def items(self) -> list[dict[str, Any]]:
         """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
-        return [item for item in self._rows() if item["sk"]["S"] == "META"]
+        return [item for item in self._rows() if item["sk"]["S"] == "META" and "#J#" in item["pk"]["S"]]
 
     def chunks(self) -> list[dict[str, Any]]:
         """The chunks in the table."""
@@ -112,6 +114,21 @@ class World:
             response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY})
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
+    def submit_batch(self) -> None:
+        """A client submits two documents at once; if the answer says so, both are accepted, and their batch tells."""
+        with self._process():
+            files = [(io.BytesIO(CONTENT), "a.pdf"), (io.BytesIO(CONTENT), "b.pdf")]
+            response = self.api.post("/batches", data={"file": files}, headers={"x-api-key": KEY})
+            if response.status_code == 202:
+                batch = response.get_json()
+                self.accepted += [JobId(tenant="default", job_id=file["job_id"]) for file in batch["files"]]
+                self.batches.append(batch["batch_id"])
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        """What a client is told of its batch."""
+        found: dict[str, int] = self.api.get(f"/batches/{batch_id}", headers={"x-api-key": KEY}).get_json()["counts"]
+        return found
 
     def erase(self) -> None:
         """The client erases its job."""
@@ -204,6 +221,8 @@ class World:
             api_key=KEY,
             languages=("eng",),
             max_upload_bytes=1 << 20,
+            max_batch_bytes=1 << 20,
+            max_batch_files=10,
             result_url_seconds=60,
             lease_seconds=60,
             tenant_jobs_in_lane=PLACES,
@@ -213,6 +232,7 @@ class World:
         services = Services(
             settings=settings,
             jobs=self.store,
+            batches=BatchStore(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,

@@ -26,6 +26,8 @@ STEPS = {
         "JobStore.create",
         "JobQueue.send",
         "JobStore.erase",
+        "BatchStore.create",
+        "JobQueue.send_all",
     ),
     "worker": (
         "JobQueue.receive",
@@ -45,6 +47,7 @@ STEPS = {
         "DocumentStore.put_chunk",
         "ChunkStore.create",
         "JobStore.split",
+        "JobQueue.send_all",
         "ChunkStore.claim",
         "DocumentStore.get_chunk",
         "DocumentStore.put_page",

@@ -92,7 +92,7 @@ def _may_be_redriven(end: tuple[Any, ...] | None) -> bool:
 def items(stack: Stack) -> dict[str, Item]:
     """The item of every job by its id, as raw DynamoDB JSON."""
     pages = stack.aws("dynamodb").get_paginator("scan").paginate(TableName=_TABLE, ConsistentRead=True)
-    return {item["job_id"]["S"]: item for page in pages for item in page["Items"] if item["sk"]["S"] == "META"}
+    return {item["job_id"]["S"]: item for page in pages for item in page["Items"] if _is_job(item)}
 
 
 def end_of(item: Item) -> str:
@@ -105,6 +105,10 @@ def end_of(item: Item) -> str:
 def is_over(item: Item) -> bool:
     """Ended, and nothing is left for the sweeper."""
     return ("erased_at" in item or item["status"]["S"] in _TERMINAL) and "open_shard" not in item
+
+
+def _is_job(item: dict[str, Any]) -> bool:
+    return item["sk"]["S"] == "META" and "#J#" in item["pk"]["S"]
 
 
 def open_jobs(stack: Stack) -> list[str]:

@@ -109,6 +109,16 @@ class Stack:
         assert response.status_code == 202, response.text
         return str(response.json()["job_id"])
 
+    def submit_batch(self, contents: list[bytes], **fields: str) -> list[str]:
+        """Returns the ids of the jobs; each file must be accepted."""
+        files = [("file", (f"{number}.pdf", content)) for number, content in enumerate(contents)]
+        response = self.post("/batches", files=files, data=fields)
+        assert response.status_code == 202, response.text
+        return [str(file["job_id"]) for file in response.json()["files"]]
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self._session.post(self.url + path, timeout=120, **options)
+
     def get(self, path: str, **options: Any) -> requests.Response:
         return self._session.get(self.url + path, timeout=60, **options)
 

@@ -49,6 +49,7 @@ _STEPS_OF_A_LONG_DOCUMENT = (
     "DocumentStore.put_chunk",
     "ChunkStore.",
     "JobStore.split",
+    "JobQueue.send_all",
     "DocumentStore.get_chunk",
     "DocumentStore.put_page",
     "DocumentStore.get_page",
@@ -76,6 +77,10 @@ class Clients:
 
     def split(self) -> None:
         self._submit(_LONGER, {"DONE"})
+
+    def batch(self) -> None:
+        for job_id in self._stack.submit_batch([_SMALL, _SMALL]):
+            self.ends[job_id] = {"DONE"}
 
     def broken(self) -> None:
         self._submit(_BROKEN, {"corrupt_document"})
@@ -124,6 +129,8 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
         "worker.JobStore.resend": clients.unsent,
         "worker.JobQueue.send.": clients.unsent,
         "api.JobStore.erase": clients.erased,
+        "api.BatchStore.create": clients.batch,
+        "api.JobQueue.send_all": clients.batch,
         "worker.DocumentStore.purge": clients.erased,
         "worker.JobStore.purged": clients.erased,
     }

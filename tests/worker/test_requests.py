@@ -10,10 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from hybrid_ocr_core.aws import AwsClients
+from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker import heartbeat
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
@@ -37,8 +39,13 @@ def requests(clients: AwsClients) -> Iterator[Counter[str]]:
         part.meta.events.unregister("before-send", count)
 
 
+@pytest.fixture
+def contents(clients: AwsClients, aws_settings: AwsSettings) -> Contents:
+    return Contents(clients.dynamodb, aws_settings.table)
+
+
 @pytest.mark.parametrize(("name", "pages"), [("scan.pdf", 1), ("born-digital.pdf", 2)])
-def test_a_small_job_takes_thirteen_requests(
+def test_a_small_job_takes_fourteen_requests(
     client: FlaskClient,
     queue: JobQueue,
     real_processor: Processor,
@@ -59,9 +66,9 @@ def test_a_small_job_takes_thirteen_requests(
     assert sent == {
         "PutObject": 4,  # the source; json, txt and pdf
         "PutItem": 1,  # accepted
-        "SendMessage": 1,
+        "SendMessageBatch": 1,
         "ReceiveMessage": pages,  # its own; and between two pages a look for urgent ones
-        "UpdateItem": 4,  # a place taken, claimed, done, the place left
+        "UpdateItem": 5,  # the first with its content, a place taken, claimed, done, the place left
         "GetObject": 1,
         "DeleteMessage": 1,
     }

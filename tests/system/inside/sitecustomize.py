@@ -27,7 +27,8 @@ _STEPS = {
     ),
     "hybrid_ocr_core.places": ("Places", "take leave wait tear_up"),
     "hybrid_ocr_core.chunk_store": ("ChunkStore", "create claim renew release home"),
-    "hybrid_ocr_core.job_queue": ("JobQueue", "send receive hide delete send_to_dead_letters"),
+    "hybrid_ocr_core.batch_store": ("BatchStore", "create"),
+    "hybrid_ocr_core.job_queue": ("JobQueue", "send send_all receive hide delete send_to_dead_letters"),
     "hybrid_ocr_core.dead_letters": ("DeadLetterQueue", "delete"),
     "hybrid_ocr_core.document_store": (
         "DocumentStore",

@@ -1,0 +1,58 @@
+"""The routes of batches: parse, call, render. No AWS here."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from hybrid_ocr_api import batch_submission, batch_upload, batch_view, uploads
+from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.services import services
+from hybrid_ocr_api.spool import Spool
+from hybrid_ocr_core.batch import Batch, BatchId
+from hybrid_ocr_core.errors import BatchNotFound
+
+blueprint = Blueprint("batches", __name__)
+
+_BATCH_ID = re.compile(r"[0-9a-f]{32}")
+#: Asking reads every job, so a large batch is to be asked about less often.
+_FILES_A_SECOND_OF_WAITING = 100
+
+
+@blueprint.post("/batches")
+def create() -> tuple[Response, int]:
+    """Accept a batch: 202 once it is committed, whatever became of single files."""
+    parts = services()
+    with Spool(most_parts=parts.settings.max_batch_files) as spool:
+        form, received = batch_upload.read_request(request, spool, parts.settings)
+        wishes = uploads.read_wishes(form, languages=parts.settings.languages)
+        batch, jobs = batch_submission.submit(
+            parts,
+            tenant=caller().tenant,
+            files=batch_upload.read_files(received, spool, parts.settings),
+            wishes=wishes,
+        )
+    response = jsonify(batch_view.render(batch, jobs))
+    response.headers["Location"] = url_for("batches.show", batch_id=batch.id.batch_id)
+    response.headers["Retry-After"] = str(_retry_after(batch))
+    return response, HTTPStatus.ACCEPTED
+
+
+@blueprint.get("/batches/<batch_id>")
+def show(batch_id: str) -> Response:
+    """What became of each file, as its job says at this moment."""
+    parts = services()
+    if not _BATCH_ID.fullmatch(batch_id):
+        raise BatchNotFound("there is no such batch")
+    batch = parts.batches.get(BatchId(tenant=caller().tenant, batch_id=batch_id))
+    jobs = parts.jobs.get_all(batch.jobs)
+    response = jsonify(batch_view.render(batch, jobs))
+    if not batch_view.status(jobs).is_terminal:
+        response.headers["Retry-After"] = str(_retry_after(batch))
+    return response
+
+
+def _retry_after(batch: Batch) -> int:
+    return 1 + len(batch.files) // _FILES_A_SECOND_OF_WAITING

@@ -1,0 +1,103 @@
+"""DynamoDB: batches, written once and never changed, so that nothing in them can be counted wrongly.
+
+    T#<tenant>#B#<batch_id>   F#<page>   a page of the files, in order
+                              META       the batch itself: without it there is no batch
+
+A file with a long name and a refusal may take 2 kB, so one item could not hold a thousand of them.
+
+IAM: as ``job_store``, and dynamodb:BatchWriteItem, and Query on the table itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from hybrid_ocr_core.batch import Batch, BatchId, Refusal
+from hybrid_ocr_core.errors import BatchNotFound, NewerSchema
+from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job_item import SCHEMA, Item, stamp
+from hybrid_ocr_core.table import Key, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+#: At most 200 kB of the 400 kB that an item may have.
+_FILES_A_PAGE = 100
+_META = "META"
+
+
+class BatchStore:
+    """The batches of all tenants. Raises ``Unavailable`` from every method when DynamoDB is away."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._table = Table(client, table)
+
+    def create(self, batch: Batch) -> None:
+        """Put a new batch, whose jobs are there."""
+        files = batch.files
+        parts = [files[start : start + _FILES_A_PAGE] for start in range(0, len(files), _FILES_A_PAGE)]
+        self._table.put_all(
+            [
+                {
+                    "pk": _pk(batch.id),
+                    "sk": f"F#{number:06d}",
+                    "v": SCHEMA,
+                    "files": [_from_file(file) for file in part],
+                }
+                for number, part in enumerate(parts)
+            ]
+        )
+        # A crash here leaves pages of a batch that does not exist: a few kB that nobody reads, and no job needs.
+        self._table.put(_from_batch(batch), condition="attribute_not_exists(pk)")
+
+    def get(self, batch: BatchId) -> Batch:
+        """Read a batch, strongly consistent.
+
+        Raises:
+            BatchNotFound: there is no such batch.
+        """
+        *pages, meta = self._items(batch) or [{}]
+        if meta.get("sk") != _META:
+            raise BatchNotFound("there is no such batch")
+        if int(meta["v"]) > SCHEMA:
+            raise NewerSchema(int(meta["v"]), SCHEMA)
+        return Batch(
+            id=batch,
+            created_at=dt.datetime.fromisoformat(meta["created_at"]),
+            client_reference=meta.get("client_reference"),
+            files=tuple(_to_file(batch.tenant, file) for page in pages for file in page["files"]),
+        )
+
+    def _items(self, batch: BatchId) -> list[Item]:
+        """The pages in order, and last META, as their keys sort."""
+        found: list[Item] = []
+        start: Key | None = None
+        while True:
+            items, start = self._table.query("pk = :pk", {":pk": _pk(batch)}, start=start, ConsistentRead=True)
+            found += items
+            if start is None:
+                return found
+
+
+def _pk(batch: BatchId) -> str:
+    return f"T#{batch.tenant}#B#{batch.batch_id}"
+
+
+def _from_batch(batch: Batch) -> Item:
+    item: Item = {"pk": _pk(batch.id), "sk": _META, "v": SCHEMA, "created_at": stamp(batch.created_at)}
+    if batch.client_reference is not None:
+        item["client_reference"] = batch.client_reference
+    return item
+
+
+def _from_file(file: JobId | Refusal) -> dict[str, Any]:
+    if isinstance(file, JobId):
+        return {"job_id": file.job_id}
+    return {"filename": file.filename, "code": file.code, "message": file.message}
+
+
+def _to_file(tenant: str, item: dict[str, Any]) -> JobId | Refusal:
+    if "job_id" in item:
+        return JobId(tenant=tenant, job_id=item["job_id"])
+    return Refusal(filename=item["filename"], code=item["code"], message=item["message"])
