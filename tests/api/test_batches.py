@@ -11,13 +11,15 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from hybrid_ocr_api import batch_submission
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import JobFinished, LeaseLost, Unavailable
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.job import JobId, JobStatus, Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.archives import archive
 from tests.builders import FakeClock, a_document, a_failure, a_result
@@ -82,6 +84,36 @@ def test_every_file_of_a_batch_becomes_a_job(
     assert sorted(job.job_id for job in _messages(queue)) == sorted(job.job_id for job in jobs)
     assert _get(client, response) == body
     assert client.get(f"/jobs/{jobs[0].job_id}").get_json()["batch_id"] == body["batch_id"]
+
+
+def test_a_batch_goes_into_the_lane_that_it_asks_for(client: FlaskClient, queue: JobQueue, store: JobStore) -> None:
+    (job,) = _jobs(_post(client, _PDF, priority="low").get_json())
+
+    message = queue.receive(Lane.LOW, visibility_seconds=30, wait_seconds=0)
+    assert message is not None
+    assert (message.work(), store.get(job).lane) == (job, Lane.LOW)
+
+
+def test_of_a_batch_with_more_jobs_than_places_each_that_ends_sends_the_next(
+    client: FlaskClient,
+    queue: JobQueue,
+    store: JobStore,
+    dispatch: Dispatch,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_submission, "_AT_A_TIME", 1)  # moto lets two threads win one condition
+    monkeypatch.setattr(places, "_most", 2)
+    jobs = _jobs(_post(client, *[_PDF] * 5).get_json())
+    seen: list[JobId] = []
+
+    while received := _messages(queue):
+        assert len(received) <= 2
+        for job in received:
+            dispatch.ended(store.complete(store.claim(job)[1], a_document(pages=2), a_result()))
+        seen += received
+
+    assert sorted(job.job_id for job in seen) == sorted(job.job_id for job in jobs)
 
 
 def test_a_file_that_is_refused_does_not_stop_the_others(client: FlaskClient, clients: AwsClients) -> None:
