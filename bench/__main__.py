@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import machine, rates
+from bench import machine, memory, processes, rates, small_jobs
 from bench.documents import Documents
 from bench.report import Report
 from bench.run import Run
@@ -27,6 +27,10 @@ _SECTIONS: dict[str, Callable[[Run], Report]] = {
     "digital": rates.digital,
     "mixed": rates.mixed,
     "photos": rates.photos,
+    "processes": processes.processes,
+    "small": small_jobs.small,
+    "throughput": small_jobs.throughput,
+    "memory": memory.memory,
 }
 
 

@@ -14,7 +14,7 @@ from bench.report import Bar, Report
 from bench.run import Run
 from bench.service import Service, running_stack
 
-_NAIVE_PAGES = 6
+_NAIVE_PAGES = 4
 
 
 @dataclass(slots=True)
