@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import tesserocr
-from pdf2image import convert_from_path
 from PIL import Image, ImageOps
 
 from bench.contestant import Outcome
 from bench.documents import Document
+from hybrid_ocr_worker.ocr.native_text import NativeTextReader
+from hybrid_ocr_worker.ocr.rasteriser import MOST_PIXELS, rasterise
 from hybrid_ocr_worker.ocr.tesserocr_engine import find_tessdata
 
 _WARM_UP_SECONDS = 0.5
@@ -83,10 +84,7 @@ class Limit:
 def _raster(document: Document, page: dict[str, Any], path: Path) -> Raster:
     size = tuple(page["pixels"])
     if document.is_pdf:
-        number = page["page"]
-        (image,) = convert_from_path(
-            document.path, dpi=page["dpi"], first_page=number, last_page=number, grayscale=True, use_cropbox=True
-        )
+        image = _pdf_page(document.path, page["page"], page["dpi"])
     else:
         with Image.open(document.path) as opened:
             image = ImageOps.exif_transpose(opened).convert("L")
@@ -94,6 +92,17 @@ def _raster(document: Document, page: dict[str, Any], path: Path) -> Raster:
         image = image.resize(size, Image.Resampling.LANCZOS)
     image.convert("L").save(path)
     return Raster(path=path, dpi=page["dpi"], languages=document.languages)
+
+
+def _pdf_page(path: Path, number: int, dpi: float) -> Image.Image:
+    """As the service gets it: taken out of the page, or drawn."""
+    text = NativeTextReader(path)
+    try:
+        shown = text.read(number, unit=1, trust_invisible=False).page
+        image = text.scan(number, shown, dpi=dpi, most_pixels=MOST_PIXELS)
+    finally:
+        text.close()
+    return image or rasterise(path, number, shown, dpi, seconds=60)
 
 
 def _start(tessdata: str) -> None:

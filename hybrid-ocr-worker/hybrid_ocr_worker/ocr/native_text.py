@@ -1,6 +1,6 @@
 """A PDF page's own text layer by pdfium: its words, and what speaks for or against believing them.
 
-The only module that knows pypdfium2.
+Beside ``scanned_page`` the only module that knows pypdfium2.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from pathlib import Path
 
 import pypdfium2
 import pypdfium2.raw as pdfium
+from pikepdf import Pdf
+from PIL import Image
 
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_worker.ocr.geometry import ShownPage, clip
 from hybrid_ocr_worker.ocr.result import Box
+from hybrid_ocr_worker.ocr.scanned_page import scanned_image
 
 _INVISIBLE = 3
 _LINE_ENDS = "\r\n"
@@ -85,9 +88,14 @@ class NativeTextReader:
         except pypdfium2.PdfiumError as error:
             raise DocumentRejected("corrupt_document", "the PDF cannot be opened") from error
 
+        self._path = path
+        self._objects: Pdf | None = None
+
     def close(self) -> None:
         """Free the document."""
         self._document.close()
+        if self._objects is not None:
+            self._objects.close()
 
     def __len__(self) -> int:
         return len(self._document)
@@ -115,6 +123,16 @@ class NativeTextReader:
             text_page.close()
             page.close()
         return found
+
+    def scan(self, number: int, shown: ShownPage, *, dpi: float, most_pixels: int) -> Image.Image | None:
+        """Give the scan that page ``number`` consists of; None where it has to be drawn. See ``scanned_page``."""
+        if self._objects is None:
+            self._objects = Pdf.open(self._path)
+        page = self._document[number - 1]
+        try:
+            return scanned_image(page, self._objects.pages[number - 1].obj, shown, dpi=dpi, most_pixels=most_pixels)
+        finally:
+            page.close()
 
 
 @dataclass(frozen=True, slots=True)
