@@ -19,6 +19,7 @@ class Outcome:
     """What one contestant made of some documents: the text of each page, in order; a sample of them perhaps."""
 
     seconds: float
+    cpu_seconds: float
     texts: tuple[tuple[str, ...], ...]
 
     @property

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from bench.contestant import Outcome
 from bench.documents import Document
+from bench.tree import watch
 from hybrid_ocr_worker.ocr.native_text import NativeTextReader
 from hybrid_ocr_worker.ocr.rasteriser import MOST_PIXELS, rasterise
 from hybrid_ocr_worker.ocr.tesserocr_engine import find_tessdata
@@ -72,11 +73,11 @@ class Limit:
         """See Contestant: only what ``prepare`` was told of; pages that need no OCR are not read."""
         assert len(documents) == len(self._rasters)
         rasters = [raster for pages in self._rasters for raster in pages if raster]
-        started = time.monotonic()
-        texts = dict(zip((raster.path for raster in rasters), self._pool.map(_recognise, rasters), strict=True))
-        seconds = time.monotonic() - started
+        with watch() as took:
+            texts = dict(zip((raster.path for raster in rasters), self._pool.map(_recognise, rasters), strict=True))
         return Outcome(
-            seconds=seconds,
+            seconds=took.seconds,
+            cpu_seconds=took.cpu_seconds,
             texts=tuple(tuple(texts[raster.path] if raster else "" for raster in pages) for pages in self._rasters),
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bench.report import Bar, Report
 from bench.run import Run
 from bench.service import Service, running_stack
+from bench.tree import descendants, resident_bytes
 
 _LOOK_SECONDS = 0.05
 _MEBIBYTE = 1 << 20
@@ -77,31 +77,10 @@ class _Watch:
 
     def _run(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
-            worker = _resident(self._pid)
-            children = sum(map(_resident, _descendants(self._pid)))
+            worker = resident_bytes(self._pid)
+            children = sum(map(resident_bytes, descendants(self._pid)))
             self.peaks = _Peaks(
                 both=max(self.peaks.both, worker + children),
                 worker=max(self.peaks.worker, worker),
                 children=max(self.peaks.children, children),
             )
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            direct = [int(child) for child in children.read_text(encoding="ascii").split()]
-        except OSError:
-            continue  # it has ended
-        for child in direct:
-            found += [child, *_descendants(child)]
-    return found
-
-
-def _resident(pid: int) -> int:
-    """Bytes; 0 if the process has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:")), 0)

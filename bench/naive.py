@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import pytesseract
@@ -11,6 +10,7 @@ from PIL import Image
 
 from bench.contestant import Outcome
 from bench.documents import Document
+from bench.tree import watch
 
 
 class Naive:
@@ -23,9 +23,9 @@ class Naive:
 
     def read(self, documents: Sequence[Document]) -> Outcome:
         """See Contestant."""
-        started = time.monotonic()
-        texts = tuple(tuple(self._read(document)) for document in documents)
-        return Outcome(seconds=time.monotonic() - started, texts=texts)
+        with watch() as took:
+            texts = tuple(tuple(self._read(document)) for document in documents)
+        return Outcome(seconds=took.seconds, cpu_seconds=took.cpu_seconds, texts=texts)
 
     def _read(self, document: Document) -> list[str]:
         if document.is_pdf:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.contestant import Outcome
 from bench.documents import Document, page_texts
+from bench.tree import watch
 from infra.local.installer import setup_lock
 from infra.local.virtualenvs import BENCH
 
@@ -40,17 +40,17 @@ class OcrMyPdf:
         with tempfile.TemporaryDirectory(prefix="bench-") as name, ThreadPoolExecutor(self._cores) as pool:
             targets = [Path(name) / f"{number}.pdf" for number in range(len(documents))]
             files = list(zip(documents, targets, strict=True))
-            started = time.monotonic()
-            list(pool.map(lambda file: self._run(*file, jobs=1), [file for file in files if self._is_short(file[0])]))
-            for document, target in files:
-                if not self._is_short(document):
-                    self._run(document, target, jobs=self._cores)
-            seconds = time.monotonic() - started
+            short = [file for file in files if self._is_short(file[0])]
+            with watch() as took:
+                list(pool.map(lambda file: self._run(*file, jobs=1), short))
+                for document, target in files:
+                    if not self._is_short(document):
+                        self._run(document, target, jobs=self._cores)
             texts = tuple(
                 tuple(page_texts(_text_of(target), document.pages))
                 for document, target in zip(documents, targets, strict=True)
             )
-        return Outcome(seconds=seconds, texts=texts)
+        return Outcome(seconds=took.seconds, cpu_seconds=took.cpu_seconds, texts=texts)
 
     def _is_short(self, document: Document) -> bool:
         """Too short for all cores."""

@@ -90,14 +90,16 @@ def _rounds(run: Run, contestants: Sequence[Contestant], documents: Sequence[Doc
     for _ in range(run.rounds):
         for contestant in contestants:
             outcome = contestant.read(documents)
-            run.say(f"{contestant.name}: {outcome.pages} pages in {outcome.seconds:.1f} s")
+            run.say(
+                f"{contestant.name}: {outcome.pages} pages in {outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} of CPU"
+            )
             best.setdefault(contestant.name, _Best(outcome)).take(outcome)
     return best
 
 
 def _report(title: str, documents: Sequence[Document], best: dict[str, _Best], bars: Sequence[Bar]) -> Report:
     ours = best[Service.name].outcome
-    rows = [["", "pages", "s", "pages/s", "ours is", "recall", "precision"]]
+    rows = [["", "pages", "s", "pages/s", "ours is", "CPU s/page", "recall", "precision"]]
     raw = {}
     for name, found in best.items():
         outcome = found.outcome
@@ -110,12 +112,14 @@ def _report(title: str, documents: Sequence[Document], best: dict[str, _Best], b
                 f"{outcome.seconds:.2f}",
                 f"{outcome.pages_a_second:.2f}",
                 f"{ratio:.2f} x",
+                f"{outcome.cpu_seconds / outcome.pages:.3f}",
                 *("-" if share is None else f"{share:.3f}" for share in shares),
             ]
         )
         raw[name] = {
             "pages": outcome.pages,
             "seconds": found.seconds,
+            "cpu_seconds": outcome.cpu_seconds,
             "recall": shares[0],
             "precision": shares[1],
         }

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.contestant import Outcome
 from bench.documents import Document, page_texts
+from bench.tree import watch
 from tests.system.stack import Stack
 
 #: Each look is work for the API and the table, on the same cores.
@@ -42,18 +43,18 @@ class Service:
     def read(self, documents: Sequence[Document]) -> Outcome:
         """See Contestant."""
         contents = [document.path.read_bytes() for document in documents]
-        started = time.monotonic()
-        jobs = [
-            self._stack.submit(content, document.path.name, languages=document.languages)
-            for document, content in zip(documents, contents, strict=True)
-        ]
-        for job_id in jobs:
-            wait(self._stack, job_id)
-        seconds = time.monotonic() - started
+        with watch() as took:
+            jobs = [
+                self._stack.submit(content, document.path.name, languages=document.languages)
+                for document, content in zip(documents, contents, strict=True)
+            ]
+            for job_id in jobs:
+                wait(self._stack, job_id)
         self.results = [json.loads(self._stack.result(job_id, "json")) for job_id in jobs]
         texts = (self._stack.result(job_id, "txt").decode() for job_id in jobs)
         return Outcome(
-            seconds=seconds,
+            seconds=took.seconds,
+            cpu_seconds=took.cpu_seconds,
             texts=tuple(
                 tuple(page_texts(text, document.pages)) for text, document in zip(texts, documents, strict=True)
             ),
