@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -22,6 +24,8 @@ from hybrid_ocr_worker.settings import WorkerSettings
 _log = logging.getLogger(__name__)
 
 _FETCHERS = 8
+#: A chunk holds at most this part of the pages that are left.
+_SHARES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,7 @@ class FanOut:
         Raises:
             DocumentRejected, LeaseLost, Unavailable: as every step of a job.
         """
-        size = self.settings.chunk_pages
-        parts = [plan.numbers[start : start + size] for start in range(0, len(plan.numbers), size)]
+        parts = list(chunks_of(plan.numbers, most=self.settings.chunk_pages))
         files = self.recogniser.split(plan, parts)
         ids = [ChunkId(job=lease.job, split=lease.attempt, number=number) for number in range(1, len(parts) + 1)]
         for chunk, path in zip(ids, files, strict=True):
@@ -102,3 +105,15 @@ class FanOut:
         except Unavailable as error:
             # As after a crash here: `sweep --orphans` removes them.
             _log.info("Left chunks and pages behind: %s.", error, extra={"action": "tidy_postponed"})
+
+
+def chunks_of(pages: Sequence[int], *, most: int) -> Iterator[Sequence[int]]:
+    """Cut up pages, at most so many a chunk, and fewer towards the end (guided self-scheduling).
+
+    With chunks of one size a worker would be left with a whole one while all others have nothing to do.
+    """
+    start = 0
+    while start < len(pages):
+        size = min(most, math.ceil((len(pages) - start) / _SHARES))
+        yield pages[start : start + size]
+        start += size

@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -191,38 +191,30 @@ class Recogniser:
 
     def draw(self, job: Job, plan: Plan) -> Recognised:
         """Every output, from the page files of the plan. Raises as ``survey``."""
-        sources: set[Source] = set()
-        failed: list[int] = []
-        for page in plan.pages():
-            sources.add(page.source)
-            if page.source is Source.FAILED:
-                failed.append(page.page)
-        if failed:
-            self.refuse_if_too_many(plan, failed)
-        confidence = _confidence(plan.pages())
+        summary = _Summary()
+        files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
+        # First, for it is always asked for: so that the pages are read for the summary and for it at once.
+        formats.draw_json(self._header(job, plan.document), summary.of(plan.pages()), files["json"])
+        if summary.failed:
+            self.refuse_if_too_many(plan, summary.failed)
+        for output, target in files.items():
+            if output == "txt":
+                formats.draw_txt(plan.pages(), target)
+            elif output == "hocr":
+                engine = f"tesseract {self._engine.tesseract}"
+                formats.draw_hocr(plan.pages(), target, title=plan.document.filename, engine=engine)
+            elif output == "pdf":
+                self._draw_pdf(plan, summary.sources, target)
+        confidence = summary.confidence()
         return Recognised(
-            files=self._draw(job, plan, sources),
+            files=files,
             document=plan.document,
             pages=len(plan.numbers),
             confidence=confidence,
             triage=confidence.triage if confidence else Triage.APPROVED,
             warnings=tuple(plan.request["preflight"]["warnings"]),
-            failed_pages=tuple(failed),
+            failed_pages=tuple(summary.failed),
         )
-
-    def _draw(self, job: Job, plan: Plan, sources: Collection[Source]) -> dict[str, Path]:
-        files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
-        for output, target in files.items():
-            if output == "txt":
-                formats.draw_txt(plan.pages(), target)
-            elif output == "json":
-                formats.draw_json(self._header(job, plan.document), plan.pages(), target)
-            elif output == "hocr":
-                engine = f"tesseract {self._engine.tesseract}"
-                formats.draw_hocr(plan.pages(), target, title=plan.document.filename, engine=engine)
-            elif output == "pdf":
-                self._draw_pdf(plan, sources, target)
-        return files
 
     def _header(self, job: Job, document: Document) -> dict[str, Any]:
         return {
@@ -254,24 +246,39 @@ class Recogniser:
         self._sandbox.call_twice("pdf", seconds=seconds, numbers=plan.numbers, target=str(target), **plan.request)
 
 
-def _confidence(pages: Iterator[PageResult]) -> Confidence | None:
-    """Mean and 10th percentile over all words, and the lowest page; None when no page holds a word."""
-    counts: Counter[int] = Counter()
-    total = 0.0
-    lowest: tuple[float, int] | None = None
-    for page in pages:
-        if page.confidence is None:
-            continue
-        lowest = min(filter(None, (lowest, (page.confidence, page.page))))
-        for word in page.words:
-            counts[math.floor(word.confidence)] += 1
-            total += word.confidence
-    if lowest is None:
-        return None
-    words = counts.total()
-    rank, seen, p10 = math.ceil(words / 10), 0, 0
-    for p10 in sorted(counts):
-        seen += counts[p10]
-        if seen >= rank:
-            break
-    return Confidence(mean=round(total / words, 1), p10=float(p10), lowest_page=lowest[1], lowest=round(lowest[0], 1))
+class _Summary:
+    """What the job shall say of its pages, gathered while they pass by."""
+
+    def __init__(self) -> None:
+        self.sources: set[Source] = set()
+        self.failed: list[int] = []
+        self._counts: Counter[int] = Counter()
+        self._total = 0.0
+        self._lowest: tuple[float, int] | None = None
+
+    def of(self, pages: Iterable[PageResult]) -> Iterator[PageResult]:
+        """Hand the pages on."""
+        for page in pages:
+            self.sources.add(page.source)
+            if page.source is Source.FAILED:
+                self.failed.append(page.page)
+            if page.confidence is not None:
+                self._lowest = min(filter(None, (self._lowest, (page.confidence, page.page))))
+                self._counts.update(math.floor(word.confidence) for word in page.words)
+                self._total += sum(word.confidence for word in page.words)
+            yield page
+
+    def confidence(self) -> Confidence | None:
+        """Mean and 10th percentile over all words, and the lowest page; None when no page holds a word."""
+        if self._lowest is None:
+            return None
+        words = self._counts.total()
+        rank, seen, p10 = math.ceil(words / 10), 0, 0
+        for p10 in sorted(self._counts):
+            seen += self._counts[p10]
+            if seen >= rank:
+                break
+        confidence, page = self._lowest
+        return Confidence(
+            mean=round(self._total / words, 1), p10=float(p10), lowest_page=page, lowest=round(confidence, 1)
+        )

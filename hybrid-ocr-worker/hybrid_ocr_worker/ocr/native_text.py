@@ -1,6 +1,6 @@
 """A PDF page's own text layer by pdfium: its words, and what speaks for or against believing them.
 
-The only module that knows pypdfium2.
+Beside ``scanned_page`` the only module that knows pypdfium2.
 """
 
 from __future__ import annotations
@@ -12,26 +12,31 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pypdfium2
 import pypdfium2.raw as pdfium
+from pikepdf import Pdf
+from PIL import Image
 
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_worker.ocr.geometry import ShownPage, clip
 from hybrid_ocr_worker.ocr.result import Box
+from hybrid_ocr_worker.ocr.scanned_page import scanned_image
 
 _INVISIBLE = 3
 _LINE_ENDS = "\r\n"
 #: pdfium's mark for a hyphen at the end of a line.
 _SOFT_HYPHENS = {"\x02": "-", "\ufffe": "-", "\xad": "-"}
 _REPLACEMENT = "\ufffd"
+#: Private use, control, unassigned, surrogate: Unicode values that are as good as none.
+_SAYS_NOTHING = frozenset({"Co", "Cc", "Cn", "Cs"})
 _MAX_DEPTH = 15
 #: An image smaller than this many points a side holds no print worth reading.
 _SMALLEST_PICTURE = 12.0
 
 
-@dataclass(frozen=True, slots=True)
-class Character:
+class Character(NamedTuple):
     """One visible character of the text layer, its box as shown."""
 
     text: str
@@ -85,9 +90,14 @@ class NativeTextReader:
         except pypdfium2.PdfiumError as error:
             raise DocumentRejected("corrupt_document", "the PDF cannot be opened") from error
 
+        self._path = path
+        self._objects: Pdf | None = None
+
     def close(self) -> None:
         """Free the document."""
         self._document.close()
+        if self._objects is not None:
+            self._objects.close()
 
     def __len__(self) -> int:
         return len(self._document)
@@ -115,6 +125,16 @@ class NativeTextReader:
             text_page.close()
             page.close()
         return found
+
+    def scan(self, number: int, shown: ShownPage, *, dpi: float, most_pixels: int) -> Image.Image | None:
+        """Give the scan that page ``number`` consists of; None where it has to be drawn. See ``scanned_page``."""
+        if self._objects is None:
+            self._objects = Pdf.open(self._path)
+        page = self._document[number - 1]
+        try:
+            return scanned_image(page, self._objects.pages[number - 1].obj, shown, dpi=dpi, most_pixels=most_pixels)
+        finally:
+            page.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +198,11 @@ def _read_characters(
     raw = text_page.raw
     rectangle = pdfium.FS_RECTF()
     angles: Counter[int] = Counter()
+    # Looking up whose a character is costs as much as all the rest.
+    may_be_unseen = not trust_invisible and (
+        any(picture.is_opaque for picture in found.pictures) or any(text.is_invisible for text in texts.values())
+    )
+    width, height = found.page.width, found.page.height
     for index in range(max(0, pdfium.FPDFText_CountChars(raw))):
         code = pdfium.FPDFText_GetUnicode(raw, index)
         text = chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else _REPLACEMENT
@@ -187,11 +212,15 @@ def _read_characters(
             continue
         pdfium.FPDFText_GetLooseCharBox(raw, index, rectangle)
         box = found.page.box(rectangle.left, rectangle.bottom, rectangle.right, rectangle.top)
-        if not _is_believable(raw, index, box, found, texts, trust_invisible=trust_invisible):
+        is_on_page = box[0] < box[2] > 0 and box[1] < box[3] > 0 and box[0] < width and box[1] < height
+        if not is_on_page or (may_be_unseen and not _is_seen(raw, index, box, found, texts)):
             continue
         found.visible += 1
-        is_unmapped = _is_unmapped(raw, index, text)
-        if unicodedata.category(text) == "Cc":
+        category = unicodedata.category(text)
+        is_unmapped = (
+            text == _REPLACEMENT or category in _SAYS_NOTHING or pdfium.FPDFText_HasUnicodeMapError(raw, index) == 1
+        )
+        if category == "Cc":
             text = _REPLACEMENT  # never a control character in a result
         found.unmapped += is_unmapped
         found.characters.append(Character(text, box, is_unmapped=is_unmapped))
@@ -202,15 +231,11 @@ def _read_characters(
         found.rotation = -(angles.most_common(1)[0][0] + found.page.rotate) % 360
 
 
-def _is_believable(
-    raw: object, index: int, box: Box, found: NativeText, texts: dict[int, _TextObject], *, trust_invisible: bool
-) -> bool:
-    """Count a character that is off the page, invisible or painted over, and tell that it is not seen."""
-    if clip(box, found.page.width, found.page.height) is None:
-        return False
+def _is_seen(raw: object, index: int, box: Box, found: NativeText, texts: dict[int, _TextObject]) -> bool:
+    """Count a character that is invisible or painted over, and tell that it is not seen."""
     owner = pdfium.FPDFText_GetTextObject(raw, index)
     text = texts.get(_address(owner)) if owner else None
-    if text is None or trust_invisible:
+    if text is None:
         return True
     if text.is_invisible:
         found.invisible += 1
@@ -219,13 +244,6 @@ def _is_believable(
         found.hidden += 1
         return False
     return True
-
-
-def _is_unmapped(raw: object, index: int, text: str) -> bool:
-    """No Unicode value is known, or one that says nothing: U+FFFD, private use, control, unassigned."""
-    return bool(pdfium.FPDFText_HasUnicodeMapError(raw, index) == 1) or (
-        text == _REPLACEMENT or unicodedata.category(text) in {"Co", "Cc", "Cn", "Cs"}
-    )
 
 
 def _holds(outer: Box, inner: Box) -> bool:

@@ -83,7 +83,11 @@ class PageReader:
         if chosen.source is Source.NATIVE:
             return _page(number, native, chosen, words_of(native, is_sound=True), rotation=native.rotation)
         dpi = rasteriser.raster_dpi(native.page, _wanted_dpi(native), self._most_pixels)
-        image = rasteriser.rasterise(path, number, native.page, dpi, seconds=self._page_seconds)
+        image = None
+        if chosen.source is Source.OCR:  # a hybrid page has text, so it is never a scan alone
+            image = text.scan(number, native.page, dpi=dpi, most_pixels=self._most_pixels)
+        if image is None:
+            image = rasteriser.rasterise(path, number, native.page, dpi, seconds=self._page_seconds)
         if chosen.source is Source.HYBRID:
             return self._read_pictures(number, native, chosen, image, dpi)
         if not rasteriser.has_ink(image):

@@ -74,7 +74,7 @@ def _measure(native: NativeText) -> dict[str, float | int]:
     for picture in native.pictures:
         images.add(picture.box)
         open_pictures.add(picture.box)
-    for character in native.characters:
+    for character in native.characters if native.pictures else ():
         if not character.is_space:
             open_pictures.remove(character.box)
     evidence: dict[str, float | int] = {

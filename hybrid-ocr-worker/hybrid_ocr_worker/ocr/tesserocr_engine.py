@@ -24,7 +24,7 @@ class TesserocrEngine:
     name = "tesserocr"
 
     def __init__(self) -> None:
-        self._tessdata = _find_tessdata()
+        self._tessdata = find_tessdata()
         self._warm: OrderedDict[tuple[str, ...], tesserocr.PyTessBaseAPI] = OrderedDict()
 
     def version(self) -> str:
@@ -80,7 +80,7 @@ def _show(api: tesserocr.PyTessBaseAPI, image: Image.Image, dpi: float) -> None:
     api.SetSourceResolution(round(dpi))
 
 
-def _find_tessdata() -> str:
+def find_tessdata() -> str:
     """The directory of language data: the wheel brings none, so the one of the installed command."""
     if "TESSDATA_PREFIX" in os.environ:
         return os.environ["TESSDATA_PREFIX"]
