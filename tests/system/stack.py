@@ -38,6 +38,8 @@ class Stack:
             "OCR_EMULATOR_PORT": str(self.emulator_port),
             "OCR_DATA_DIR": str(data),
             "OCR_WORKER_PROCESSES": "2",
+            # The same few documents are sent again and again, and are to be read each time.
+            "OCR_DEDUPLICATE": "0",
             **environment,
         }
         self._launcher: subprocess.Popen[bytes] | None = None

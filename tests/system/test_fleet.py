@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tests.system import outcome
 from tests.system.stack import Stack
 
 _PAGES = 40
+
+
+_LONG = 1000
 
 
 @pytest.fixture
@@ -57,6 +61,29 @@ def test_a_long_scan_is_read_by_the_whole_fleet_while_workers_are_killed(fleet: 
     outcome.settle(fleet)
     outcome.check(fleet, {job_id: {"DONE"}}, b"Page", suffixes=("txt", "json", "pdf", "hocr"))
     fleet.wait_until(lambda: not list((fleet.data / "scratch").glob("**/chunk-*")), "the scratch to be clean")
+
+
+@pytest.mark.long
+def test_a_thousand_pages_while_a_worker_is_killed_every_ten_seconds(tmp_path: Path) -> None:
+    content = numbered_scan(_LONG)
+    with Stack(tmp_path / "data", OCR_WORKER_PROCESSES="3", OCR_LEASE_SECONDS="20", OCR_HEARTBEAT_SECONDS="5") as stack:
+        job_id = stack.submit(content)
+        started, kills = time.monotonic(), 0
+        wait = threading.Event().wait
+        while stack.job(job_id)["status"] in {"QUEUED", "PROCESSING"} and not wait(1):
+            workers = stack.workers()
+            if workers and time.monotonic() - started > 10 * (kills + 1):
+                os.kill(workers[kills % len(workers)], signal.SIGKILL)
+                kills += 1
+        job = stack.finish(job_id)
+        seconds = time.monotonic() - started
+        pages = json.loads(stack.result(job_id, "json"))["pages"]
+
+    print(f"\n{_LONG} pages, 3 workers, {kills} killed: {seconds:.0f} s")
+    assert (job["status"], job["document"]["pages"], job["failed_pages"]) == ("DONE", _LONG, [])
+    assert kills >= 3
+    assert [page["page"] for page in pages] == list(range(1, _LONG + 1))
+    assert [f"Page {number} " in page["text"] for number, page in enumerate(pages, 1)] == [True] * _LONG
 
 
 def test_a_long_tiff_is_read_by_the_whole_fleet(fleet: Stack) -> None:
