@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,22 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
+
+
+class Unread(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return 0
+
+    def seek(self, *_: int) -> int:
+        return 0
+
+    def readinto(self, _: object) -> int:
+        raise AssertionError("the body was read")
 
 
 def due_jobs(store: JobStore, *, before: dt.datetime, limit: int) -> Iterator[OpenJob]:

@@ -17,6 +17,7 @@ from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, 
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
+_NO_FILE = "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf"
 _LONGEST_REFERENCE = 256
 
 FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference"})
@@ -39,6 +40,16 @@ class Wishes:
     client_reference: str | None
 
 
+def refuse_other_forms(media_type: str) -> None:
+    """Only a multipart body is spooled as it is read; any other would be taken into memory as a whole.
+
+    Raises:
+        FileMissing: there can be no file in it.
+    """
+    if media_type != "multipart/form-data":
+        raise FileMissing(_NO_FILE)
+
+
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
     """Take the part ``file``.
 
@@ -47,7 +58,7 @@ def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) 
     """
     part = files.get("file")
     if part is None:
-        raise FileMissing("send the document as the multipart field 'file', as in: curl -F file=@scan.pdf")
+        raise FileMissing(_NO_FILE)
     return read_document(part.stream, filename=clean_name(part.filename), max_bytes=max_bytes)
 
 

@@ -22,7 +22,7 @@ from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.archives import archive
-from tests.builders import FakeClock, a_document, a_failure, a_result
+from tests.builders import FakeClock, Unread, a_document, a_failure, a_result
 from tests.conftest import MAX_BATCH_BYTES, MAX_BATCH_FILES, MAX_UPLOAD_BYTES
 from tests.faults import away, away_after, changed_answer, lost_response
 
@@ -381,28 +381,12 @@ def test_with_the_table_away_asking_for_a_batch_is_unavailable(client: FlaskClie
         assert _code(client.get(posted.headers["Location"])) == (503, "unavailable")
 
 
-class _Unread(io.RawIOBase):
-    """A body that must not be read."""
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return 0
-
-    def seek(self, *_: int) -> int:
-        return 0
-
-    def readinto(self, _: object) -> int:
-        raise AssertionError("the body was read")
-
-
 def _post_unread(
     client: FlaskClient, length: int, content_type: str = "multipart/form-data; boundary=x"
 ) -> TestResponse:
     return client.post(
         "/batches",
-        input_stream=_Unread(),
+        input_stream=Unread(),
         environ_overrides={"CONTENT_LENGTH": str(length)},
         content_type=content_type,
     )

@@ -13,6 +13,7 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.job import JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from tests.builders import Unread
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.faults import away
 
@@ -53,6 +54,17 @@ def test_no_or_a_wrong_key_is_unauthorized(client: FlaskClient, headers: dict[st
     response = client.post("/jobs", data={"file": (io.BytesIO(_PDF), "a.pdf")}, headers=headers)
 
     assert _code(response) == (401, "unauthorized")
+
+
+def test_a_form_of_another_kind_is_not_read_either(client: FlaskClient) -> None:
+    response = client.post(
+        "/jobs",
+        input_stream=Unread(),
+        environ_overrides={"CONTENT_LENGTH": "1000"},
+        content_type="application/x-www-form-urlencoded",
+    )
+
+    assert _code(response) == (400, "file_missing")
 
 
 def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:

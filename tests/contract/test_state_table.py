@@ -88,10 +88,14 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
     def admit() -> None:
         assert store.admit(job.id)
 
+    def follow() -> None:
+        assert store.follow(job.id, JobId(tenant="default", job_id="f" * 32))
+
     def redrive() -> None:
         assert store.redrive(job.id)
 
     return {
+        "follow": follow,
         "admit": admit,
         "claim": lambda: store.claim(job.id),
         "renew": lambda: store.renew(lease),
@@ -110,6 +114,7 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
 _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     # Redriving what is QUEUED already may be our own write whose response was lost.
     "QUEUED": {
+        "follow": JobStatus.QUEUED,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.QUEUED,
         "redrive": JobStatus.QUEUED,
@@ -117,6 +122,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     },
     # Nobody has its message, but a copy may turn up that was thought lost.
     "QUEUED, held": {
+        "follow": JobStatus.QUEUED,
         "admit": JobStatus.QUEUED,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.QUEUED,
@@ -124,6 +130,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING": {
+        "follow": JobStatus.PROCESSING,
         "split": JobStatus.PROCESSING,
         "renew": JobStatus.PROCESSING,
         "complete": JobStatus.DONE,
@@ -132,6 +139,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING, lapsed": {
+        "follow": JobStatus.PROCESSING,
         "split": JobStatus.PROCESSING,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.PROCESSING,
@@ -142,6 +150,7 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     "PROCESSING, lapsed, spent": {
+        "follow": JobStatus.PROCESSING,
         "split": JobStatus.PROCESSING,
         "exhaust": JobStatus.FAILED,
         "resend": JobStatus.PROCESSING,
@@ -152,8 +161,14 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
         "erase": None,
     },
     # Splitting twice is the same write; nothing else of that attempt is let through.
-    "PROCESSING, chunks out": {"split": JobStatus.PROCESSING, "resend": JobStatus.PROCESSING, "erase": None},
+    "PROCESSING, chunks out": {
+        "follow": JobStatus.PROCESSING,
+        "split": JobStatus.PROCESSING,
+        "resend": JobStatus.PROCESSING,
+        "erase": None,
+    },
     "PROCESSING, chunks home": {
+        "follow": JobStatus.PROCESSING,
         "split": JobStatus.PROCESSING,
         "claim": JobStatus.PROCESSING,
         "resend": JobStatus.PROCESSING,
