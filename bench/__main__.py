@@ -10,6 +10,8 @@ import argparse
 import datetime as dt
 import json
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,8 @@ def main() -> int:
     unknown = set(parsed.sections) - set(_SECTIONS)
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    # What was started must go with it, however it is ended.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     facts = machine.facts(cores)
     print("\n".join(f"{name:<14}{value}" for name, value in facts.items()), flush=True)

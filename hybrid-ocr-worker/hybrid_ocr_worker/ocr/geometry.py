@@ -55,12 +55,8 @@ class ShownPage:
 
 def unite(boxes: list[Box]) -> Box:
     """The smallest box around all of them."""
-    return (
-        min(box[0] for box in boxes),
-        min(box[1] for box in boxes),
-        max(box[2] for box in boxes),
-        max(box[3] for box in boxes),
-    )
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def clip(box: Box, width: float, height: float) -> Box | None:

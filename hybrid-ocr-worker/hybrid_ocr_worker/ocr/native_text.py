@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,10 +205,8 @@ def _read_characters(
     )
     width, height = found.page.width, found.page.height
     for index in range(max(0, pdfium.FPDFText_CountChars(raw))):
-        code = pdfium.FPDFText_GetUnicode(raw, index)
-        text = chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else _REPLACEMENT
-        text = _SOFT_HYPHENS.get(text, text)
-        if text.isspace():
+        text, is_space, says_nothing = _decoded(pdfium.FPDFText_GetUnicode(raw, index))
+        if is_space:
             found.characters.append(Character("", (0, 0, 0, 0), is_space=True, is_line_end=text in _LINE_ENDS))
             continue
         pdfium.FPDFText_GetLooseCharBox(raw, index, rectangle)
@@ -216,12 +215,7 @@ def _read_characters(
         if not is_on_page or (may_be_unseen and not _is_seen(raw, index, box, found, texts)):
             continue
         found.visible += 1
-        category = unicodedata.category(text)
-        is_unmapped = (
-            text == _REPLACEMENT or category in _SAYS_NOTHING or pdfium.FPDFText_HasUnicodeMapError(raw, index) == 1
-        )
-        if category == "Cc":
-            text = _REPLACEMENT  # never a control character in a result
+        is_unmapped = says_nothing or pdfium.FPDFText_HasUnicodeMapError(raw, index) == 1
         found.unmapped += is_unmapped
         found.characters.append(Character(text, box, is_unmapped=is_unmapped))
         if found.visible % 8 == 1:  # a sample tells how the page's text lies
@@ -229,6 +223,17 @@ def _read_characters(
     if angles:
         # pdfium's angle is clockwise in user space; the page as shown is turned clockwise on top of it.
         found.rotation = -(angles.most_common(1)[0][0] + found.page.rotate) % 360
+
+
+@lru_cache(maxsize=4096)
+def _decoded(code: int) -> tuple[str, bool, bool]:
+    """Text of a code; whether it is white space; whether it says as little as no Unicode value would."""
+    text = chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else _REPLACEMENT
+    text = _SOFT_HYPHENS.get(text, text)
+    category = unicodedata.category(text)
+    says_nothing = text == _REPLACEMENT or category in _SAYS_NOTHING
+    # Never a control character in a result.
+    return _REPLACEMENT if category == "Cc" and not text.isspace() else text, text.isspace(), says_nothing
 
 
 def _is_seen(raw: object, index: int, box: Box, found: NativeText, texts: dict[int, _TextObject]) -> bool:
