@@ -2,7 +2,7 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo worker logs test test-long test-container torture check format pins clean
+.PHONY: help setup run demo worker logs test test-long test-container torture simulate check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -39,6 +39,9 @@ test-container: setup ## sandbox and hostile files in the worker's own container
 
 torture: setup ## every hostile file (and OCR_CORPUS_DIR's) through the whole stack, workers killed; ARGS='--seed 2'
 	@$(WITH_PACKAGES) $(PYTHON) -m tests.torture $(ARGS)
+
+simulate: setup ## plans past this machine: queues, workers and costs by a model; ARGS=--check holds it against a real run
+	@$(WITH_PACKAGES) $(PYTHON) -m bench.simulate $(ARGS)
 
 check: setup ## formatting, lint and types
 	$(PYTHON) -m ruff format --check .
