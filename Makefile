@@ -2,7 +2,7 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo worker logs test test-long test-container torture bench check format pins clean
+.PHONY: help setup run demo worker logs test test-long test-container torture bench simulate check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -42,6 +42,9 @@ torture: setup ## every hostile file (and OCR_CORPUS_DIR's) through the whole st
 
 bench: setup ## how fast it is, beside OCRmyPDF and others; ARGS="scans memory" picks parts, ARGS=--help tells which
 	@$(WITH_PACKAGES) $(PYTHON) -m bench $(ARGS)
+
+simulate: setup ## plans past this machine: queues, workers and costs by a model; ARGS=--check holds it against a real run
+	@$(WITH_PACKAGES) $(PYTHON) -m bench.simulate $(ARGS)
 
 check: setup ## formatting, lint and types
 	$(PYTHON) -m ruff format --check .
