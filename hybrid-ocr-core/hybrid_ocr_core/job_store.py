@@ -93,9 +93,6 @@ _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :no
 #: taken away; a condition on a missing attribute is false, so none of them holds where there is no item.
 CONDITIONS = {
     "create": "attribute_not_exists(pk)",
-    "admit": "attribute_not_exists(erased_at) AND #status = :queued AND attribute_exists(held)",
-    "follow": "attribute_not_exists(erased_at) AND #status IN (:queued, :processing)"
-    " AND (attribute_not_exists(followers) OR size(followers) < :most)",
     "claim": f"attribute_not_exists(erased_at) AND budget_used < :budget AND {_FREE}",
     "renew": "#status = :processing AND attempt = :mine",
     "complete": "#status = :processing AND attempt = :mine",
@@ -115,6 +112,12 @@ SPLIT_CONDITIONS = {
     "split": "#status = :processing AND attempt = :mine",
     "claim": f"{_SPLIT} AND chunks_left = :none",
     "resend": f"sweep_at = :seen AND {_SPLIT}",
+}
+#: Those around a job that is held, for a place in its lane or for the end of its leader.
+HELD_CONDITIONS = {
+    "admit": "attribute_not_exists(erased_at) AND #status = :queued AND attribute_exists(held)",
+    "follow": "attribute_not_exists(erased_at) AND #status IN (:queued, :processing)"
+    " AND (attribute_not_exists(followers) OR size(followers) < :most)",
 }
 _FENCED = {**CONDITIONS, "split": SPLIT_CONDITIONS["split"]}
 
@@ -193,7 +196,7 @@ class JobStore:
         """
         written, item = self._update(
             leader,
-            condition=CONDITIONS["follow"],
+            condition=HELD_CONDITIONS["follow"],
             update="ADD followers :followers, version :one",
             values={
                 ":queued": JobStatus.QUEUED,
@@ -223,7 +226,7 @@ class JobStore:
         sweep_at = milliseconds(now + self._lease * random.uniform(1.0, 1.2))  # noqa: S311 - not cryptography
         written, item = self._update(
             job,
-            condition=CONDITIONS["admit"],
+            condition=HELD_CONDITIONS["admit"],
             update="SET sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE held",
             values={":queued": JobStatus.QUEUED, ":sweep_at": sweep_at, ":stamp": job_item.stamp(now), ":one": 1},
         )

@@ -215,7 +215,7 @@ def _call(store: JobStore, write: Write) -> str:
             a_job(job_id=_JOB.job_id, attempt=write.attempt, budget_used=_SCENARIO.budget)
         ),
         "resend": lambda: store.resend(entry) is not None,
-        "redrive": lambda: store.redrive(_JOB.id),
+        "redrive": lambda: store.redrive(_JOB.id) is not None,
         "erase": lambda: store.erase(_JOB.id),
         "purged": lambda: store.purged(entry),
     }
