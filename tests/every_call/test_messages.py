@@ -17,35 +17,41 @@ from tests.every_call.scenarios import SCENARIOS
 from tests.every_call.world import World
 
 
-@pytest.fixture
-def world(aws_settings: AwsSettings, tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
-    yield World(aws_settings, tmp_path)
+    yield
     logging.disable(logging.NOTSET)
 
 
 @pytest.mark.failure(4, 17)
-def test_the_order_of_the_calls_is_the_design(world: World) -> None:
-    world.fresh()
+def test_the_order_of_the_calls_is_the_design(aws_settings: AwsSettings, tmp_path: Path) -> None:
+    world = World(aws_settings, tmp_path)
     world.injector.arm({})
     SCENARIOS[0].run(world)
 
     assert world.injector.calls == [
         "s3.PutObject",  # the source
+        "dynamodb.UpdateItem",  # the leader of its content
+        "dynamodb.UpdateItem",  # its place in the lane
         "dynamodb.PutItem",  # accepted
-        "sqs.SendMessage",
+        "sqs.SendMessageBatch",
         "sqs.ReceiveMessage",
         "dynamodb.UpdateItem",  # claimed
         "s3.GetObject",
         "s3.PutObject",  # the result
         "dynamodb.UpdateItem",  # done
+        "dynamodb.UpdateItem",  # its place is free
         "sqs.DeleteMessage",
     ]
 
 
 @pytest.mark.failure(19, 20, 21)
 @pytest.mark.parametrize("copies", [(0, 1, 2), (0, 0, 1, 1, 2)], ids=str)
-def test_in_every_order_of_messages_each_job_is_read_once(world: World, copies: tuple[int, ...]) -> None:
+def test_in_every_order_of_messages_each_job_is_read_once(
+    aws_settings: AwsSettings, tmp_path: Path, copies: tuple[int, ...]
+) -> None:
+    world = World(aws_settings, tmp_path, places=3, deduplicates=False)
     for order in sorted(set(itertools.permutations(copies))):
         world.fresh()
         watch = Watch(world)

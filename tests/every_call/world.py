@@ -42,16 +42,14 @@ from tests.recognisers import ScriptedRecogniser
 CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
 BUDGET = 4
-#: Jobs of a tenant in a lane.
-PLACES = 1
 _PATIENCE = 40
 _ACCOUNT = "123456789012"  # moto's
 
 
 class World:
-    """One deployment; ``fresh`` empties it for the next schedule."""
+    """One deployment; ``fresh`` empties it for the next schedule. ``places`` are the jobs of a tenant in a lane."""
 
-    def __init__(self, settings: AwsSettings, scratch: Path) -> None:
+    def __init__(self, settings: AwsSettings, scratch: Path, *, places: int = 1, deduplicates: bool = True) -> None:
         self.settings = settings
         self.scratch = scratch
         self.clients = aws.connect(settings)
@@ -63,9 +61,14 @@ class World:
         self.queue = JobQueue(self.clients.sqs, settings.queue_urls, settings.dead_letter_queue_url)
         self.letters = DeadLetterQueue(self.clients.sqs, settings.dead_letter_queue_url)
         self.documents = DocumentStore(self.clients.s3, settings.bucket)
-        places = Places(self.clients.dynamodb, settings.table, most=PLACES, lease=LEASE, clock=self.clock)
-        contents = Contents(self.clients.dynamodb, settings.table, self.clock)
-        self.dispatch = Dispatch(self.store, self.queue, places, contents, self.clock)
+        contents = Contents(self.clients.dynamodb, settings.table, self.clock) if deduplicates else None
+        self.dispatch = Dispatch(
+            self.store,
+            self.queue,
+            Places(self.clients.dynamodb, settings.table, most=places, lease=LEASE, clock=self.clock),
+            contents,
+            self.clock,
+        )
         self.recogniser = ScriptedRecogniser()
         self.api = self._api()
         self.accepted: list[JobId] = []
@@ -225,7 +228,7 @@ class World:
             max_batch_files=10,
             result_url_seconds=60,
             lease_seconds=60,
-            tenant_jobs_in_lane=PLACES,
+            tenant_jobs_in_lane=1,
             deduplicate=True,
             log_level="INFO",
         )
