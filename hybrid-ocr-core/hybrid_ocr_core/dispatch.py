@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
@@ -30,6 +31,8 @@ _CREATION = dt.timedelta(minutes=5)
 #: Tickets looked at beyond those wanted: some are of jobs that do not wait any more.
 _SPARE = 10
 _MOST_AT_ONCE = 50
+#: A leader is named before its job is written: the same document may come again within that moment.
+_WAIT_FOR_LEADER_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class _Admission(Enum):
@@ -44,7 +47,14 @@ class Dispatch:
     """Used by whoever accepts a job, ends one, or heals."""
 
     def __init__(
-        self, jobs: JobStore, queue: JobQueue, places: Places, contents: Contents | None = None, clock: Clock = utc_now
+        self,
+        jobs: JobStore,
+        queue: JobQueue,
+        places: Places,
+        contents: Contents | None = None,
+        clock: Clock = utc_now,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Without ``contents`` every job is recognised, be it the same document a hundred times."""
         self._jobs = jobs
@@ -52,6 +62,7 @@ class Dispatch:
         self._places = places
         self._contents = contents
         self._clock = clock
+        self._sleep = sleep
 
     def accept(self, job: Job) -> Job:
         """Commit a new job, and send its message if there is a place for it.
@@ -106,11 +117,15 @@ class Dispatch:
         leader = self._contents.lead(job)
         if leader is None:
             return None, False
-        try:
-            return leader, self._jobs.follow(leader, job.id)
-        except NotToBeFollowed:
-            self._contents.succeed(job, leader)
-            return None, False
+        for seconds in _WAIT_FOR_LEADER_SECONDS:
+            try:
+                return leader, self._jobs.follow(leader, job.id)
+            except JobNotFound:
+                self._sleep(seconds)
+            except NotToBeFollowed:
+                break
+        self._contents.succeed(job, leader)
+        return None, False
 
     def offer(self, job: Job) -> None:
         """Send a held job if there is a place for it; else it waits for one.

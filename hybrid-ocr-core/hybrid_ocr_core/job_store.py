@@ -192,6 +192,7 @@ class JobStore:
         """Have a job held until another one ends, whose result it will use. False when that one is DONE already.
 
         Raises:
+            JobNotFound: it is not there, or not yet.
             NotToBeFollowed: it is FAILED or erased, lacks pages, or has enough followers.
         """
         written, item = self._update(
@@ -208,6 +209,8 @@ class JobStore:
         )
         if written or follower.job_id in item.get("followers", ()):
             return True
+        if not item:
+            raise JobNotFound("there is no such job")
         is_done = "erased_at" not in item and item.get("status") == JobStatus.DONE
         if is_done and not item["result"]["failed_pages"]:
             return False

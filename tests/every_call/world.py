@@ -68,6 +68,7 @@ class World:
             Places(self.clients.dynamodb, settings.table, most=places, lease=LEASE, clock=self.clock),
             contents,
             self.clock,
+            sleep=lambda _: None,
         )
         self.recogniser = ScriptedRecogniser()
         self.api = self._api()

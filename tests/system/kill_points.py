@@ -24,10 +24,9 @@ STEPS = {
         "Places.take",
         "Places.wait",
         "JobStore.create",
-        "JobQueue.send",
+        "JobQueue.send_all",
         "JobStore.erase",
         "BatchStore.create",
-        "JobQueue.send_all",
     ),
     "worker": (
         "JobQueue.receive",

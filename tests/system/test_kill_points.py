@@ -130,7 +130,6 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
         "worker.JobQueue.send.": clients.unsent,
         "api.JobStore.erase": clients.erased,
         "api.BatchStore.create": clients.batch,
-        "api.JobQueue.send_all": clients.batch,
         "worker.DocumentStore.purge": clients.erased,
         "worker.JobStore.purged": clients.erased,
     }

@@ -11,15 +11,17 @@ from flask.testing import FlaskClient
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.job import JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.ocr.formats import draw_hocr, draw_json, rename_hocr, rename_json
 from hybrid_ocr_worker.processing import Processor
-from tests.builders import FakeClock
+from tests.builders import FakeClock, a_job
 from tests.recognisers import ScriptedRecogniser
 
 _PDF = b"%PDF-1.7 the same bytes"
@@ -101,6 +103,32 @@ def test_copies_wait_for_the_one_that_is_running(
     assert recogniser.calls == 1
     assert {store.get(job).status for job in (waiting, *joined)} == {JobStatus.DONE}
     assert {_view(client, job)["deduplicated_from"] for job in (waiting, *joined)} == {first.job_id}
+
+
+def test_a_copy_waits_for_its_leader_to_be_written(
+    store: JobStore, queue: JobQueue, places: Places, contents: Contents, clock: FakeClock
+) -> None:
+    leader, follower = a_job(), a_job()
+    contents.lead(leader)  # and the same document comes before its job is written
+
+    dispatch = Dispatch(store, queue, places, contents, clock, sleep=lambda _: store.create(leader))
+    committed = dispatch.commit(follower)
+
+    assert (committed.is_held, committed.leader) == (True, leader.job_id)
+
+
+def test_a_leader_that_never_comes_is_waited_for_once(
+    store: JobStore, queue: JobQueue, places: Places, contents: Contents, clock: FakeClock
+) -> None:
+    contents.lead(a_job())  # and its API dies
+    waited: list[float] = []
+
+    dispatch = Dispatch(store, queue, places, contents, clock, sleep=waited.append)
+    first, second = dispatch.commit(a_job()), dispatch.commit(a_job())
+
+    assert 0.5 < sum(waited) < 1
+    assert (first.is_held, first.leader) == (False, None)
+    assert (second.is_held, second.leader) == (True, first.job_id)
 
 
 def test_erasing_one_leaves_the_other(
