@@ -84,7 +84,7 @@ class _Steps:
         if job_id:
             (self._directory / "hits" / f"{job_id} {time.time_ns()}").touch()
         fired = {"pid": os.getpid(), "job_id": job_id, "signal": name, "at": time.time()}
-        part = self._directory / f"{os.getpid()}.part"
+        part = self._directory / f"{point}.part"  # an API process has many threads, each at a step of its own
         part.write_text(json.dumps(fired))
         part.rename(self._directory / "fired" / point)
         os.kill(os.getpid(), getattr(signal, name))
