@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_ocr_core.job import Job, Triage
-from hybrid_ocr_worker.ocr.formats import draw_json
+from hybrid_ocr_worker.ocr.formats import write_json
 from hybrid_ocr_worker.ocr.page_file import write_page
 from hybrid_ocr_worker.ocr.result import PageResult, Source
-from hybrid_ocr_worker.recognition import Plan, Recognised, Recogniser
+from hybrid_ocr_worker.recognition import Drawing, Plan, Recognised, Recogniser
+from hybrid_ocr_worker.sandbox.warm import nothing
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 
 
@@ -40,7 +41,8 @@ class ScriptedRecogniser:
             is_chunk=numbers is not None,
         )
 
-    def read_page(self, plan: Plan, number: int) -> bool:
+    def read_page(self, plan: Plan, number: int, meanwhile: Callable[[], None] = nothing) -> bool:
+        meanwhile()
         self.read.append(number)
         self.act()
         if self.script:
@@ -57,14 +59,18 @@ class ScriptedRecogniser:
             file.write_text(f"pages {list(numbers)}")
         return files
 
-    def draw(self, job: Job, plan: Plan) -> Recognised:
+    def drawing(self, job: Job, plan: Plan) -> Drawing:
+        result = plan.directory / "result.json"
+        header = {"job_id": job.job_id, "read": (plan.directory / "source").read_text()}
+        return Drawing(plan=plan, files={"json": result}, pages=write_json(header, plan.pages(), result))
+
+    def draw(self, drawing: Drawing) -> Recognised:
+        plan = drawing.plan
+        drawing.finish()
         pages = list(plan.pages())
         assert [page.page for page in pages] == list(plan.numbers)
-        result = plan.directory / "result.json"
-        read = (plan.directory / "source").read_text()
-        draw_json({"job_id": job.job_id, "read": read}, pages, result)
         return Recognised(
-            files={"json": result},
+            files=drawing.files,
             document=plan.document,
             pages=len(plan.numbers),
             confidence=None,
@@ -96,4 +102,4 @@ def read(recogniser: Recogniser, job: Job, directory: Path) -> Recognised:
         plan = recogniser.survey(job, directory)
         for number in plan.numbers:
             recogniser.read_page(plan, number)
-        return recogniser.draw(job, plan)
+        return recogniser.draw(recogniser.drawing(job, plan))

@@ -36,6 +36,7 @@ from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.ocr.page_file import page_path, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, failed_page
 from hybrid_ocr_worker.recognition import Recogniser
+from hybrid_ocr_worker.sandbox.warm import nothing
 
 _log = logging.getLogger(__name__)
 
@@ -162,15 +163,18 @@ class ChunkProcessor:
             return
         self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory, numbers=chunk.pages)
+        store: Callable[[], None] = nothing
         for done, number in enumerate(missing):
             if done:
                 self.give_way(job.lane)
-            if not self.recogniser.read_page(plan, number):
+            # The page before is stored while this one is read. A crash before that costs one page more.
+            if not self.recogniser.read_page(plan, number, meanwhile=store):
                 failed.append(number)
             if failed:
                 self.recogniser.refuse_if_too_many(plan, failed)
             heartbeat.check()
-            self._store(taken, directory, number, is_first=done == 0)
+            store = partial(self._store, taken, directory, number, is_first=done == 0)
+        store()
 
     def _store(self, taken: Taken, directory: Path, number: int, *, is_first: bool) -> None:
         chunk = taken.chunk.id

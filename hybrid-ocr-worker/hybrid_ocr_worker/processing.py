@@ -44,8 +44,8 @@ from hybrid_ocr_worker.copies import Copies
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.intake import Intake
-from hybrid_ocr_worker.recognition import Plan, Recogniser
-from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.recognition import Drawing, Recogniser
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox, nothing
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 
@@ -222,14 +222,15 @@ class Processor:
                 return end
         self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory)
-        if job.split is not None:
-            self._fan_out.collect(job, plan)
-        elif self._fan_out.is_worth_it(plan):
+        if job.split is None and self._fan_out.is_worth_it(plan):
             self._fan_out.split(job, lease, plan)
             return None
+        drawing = self.recogniser.drawing(job, plan)
+        if job.split is None:
+            self._read(job, lease, drawing, heartbeat)
         else:
-            self._read(job, lease, plan, heartbeat)
-        end = self._complete(job, lease, plan, heartbeat)
+            self._fan_out.collect(job, plan)
+        end = self._complete(job, lease, drawing, heartbeat)
         if job.split is not None:
             self._fan_out.tidy(job)
         return end
@@ -246,20 +247,22 @@ class Processor:
         if message is not None:
             self.process(message)
 
-    def _read(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> None:
+    def _read(self, job: Job, lease: Lease, drawing: Drawing, heartbeat: Heartbeat) -> None:
+        plan = drawing.plan
         failed: list[int] = []
         for done, number in enumerate(plan.numbers):
             if done:
                 self._give_way(job.lane)
             progress = Progress(pages_done=done, pages_total=len(plan.numbers))
             heartbeat.tell(partial(self.store.renew, lease, progress, plan.document))
-            if not self.recogniser.read_page(plan, number):
+            # The page before is drawn while this one is read.
+            if not self.recogniser.read_page(plan, number, meanwhile=drawing.next_page if done else nothing):
                 failed.append(number)
                 # At once: a document of bad pages only would take an hour.
                 self.recogniser.refuse_if_too_many(plan, failed)
 
-    def _complete(self, job: Job, lease: Lease, plan: Plan, heartbeat: Heartbeat) -> Ended:
-        found = self.recogniser.draw(job, plan)
+    def _complete(self, job: Job, lease: Lease, drawing: Drawing, heartbeat: Heartbeat) -> Ended:
+        found = self.recogniser.draw(drawing)
         for output, path in found.files.items():
             # Asked at every block: what is sent after the job was erased must end before its prefix is purged for good.
             self.documents.put_result(

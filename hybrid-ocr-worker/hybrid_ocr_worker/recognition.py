@@ -7,8 +7,8 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hybrid_ocr_core.job import Confidence, Document, Job, Triage
 from hybrid_ocr_worker.ocr import formats
 from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, PageResult, Source, failed_page
-from hybrid_ocr_worker.sandbox.warm import WarmSandbox
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox, nothing
 from hybrid_ocr_worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -76,6 +76,62 @@ class Plan:
         return read_pages(self.directory, self.numbers)
 
 
+class Summary:
+    """What the job shall say of its pages, gathered while they pass by."""
+
+    def __init__(self) -> None:
+        self.sources: set[Source] = set()
+        self.failed: list[int] = []
+        self._counts: Counter[int] = Counter()
+        self._total = 0.0
+        self._lowest: tuple[float, int] | None = None
+
+    def of(self, pages: Iterable[PageResult]) -> Iterator[PageResult]:
+        """Hand the pages on."""
+        for page in pages:
+            self.sources.add(page.source)
+            if page.source is Source.FAILED:
+                self.failed.append(page.page)
+            if page.confidence is not None:
+                self._lowest = min(filter(None, (self._lowest, (page.confidence, page.page))))
+                self._counts.update(math.floor(word.confidence) for word in page.words)
+                self._total += sum(word.confidence for word in page.words)
+            yield page
+
+    def confidence(self) -> Confidence | None:
+        """Mean and 10th percentile over all words, and the lowest page; None when no page holds a word."""
+        if self._lowest is None:
+            return None
+        words = self._counts.total()
+        rank, seen, p10 = math.ceil(words / 10), 0, 0
+        for p10 in sorted(self._counts):
+            seen += self._counts[p10]
+            if seen >= rank:
+                break
+        confidence, page = self._lowest
+        return Confidence(
+            mean=round(self._total / words, 1), p10=float(p10), lowest_page=page, lowest=round(confidence, 1)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Outputs that are being drawn: each page is read from its file once, and passes through all of them."""
+
+    plan: Plan
+    files: dict[str, Path]
+    pages: Iterator[PageResult]
+    summary: Summary = field(default_factory=Summary)
+
+    def next_page(self) -> None:
+        """Draw the next page of the plan, which has been read."""
+        next(self.pages)
+
+    def finish(self) -> None:
+        """Draw what is left."""
+        formats.draw(self.pages)
+
+
 class Recogniser:
     """Reads documents with one warm sandbox; used by one thread."""
 
@@ -125,11 +181,13 @@ class Recogniser:
         asked_for = tuple(job.options.pages.of(facts["pages"]))
         return Plan(request=request, document=document, numbers=asked_for, pages_asked_for=len(asked_for))
 
-    def read_page(self, plan: Plan, number: int) -> bool:
+    def read_page(self, plan: Plan, number: int, meanwhile: Callable[[], None] = nothing) -> bool:
         """Read one page of the plan; it is left among the plan's page files. False when it is a failed page.
 
+        ``meanwhile`` is done while the sandbox reads: what the page before still needs.
+
         Raises:
-            As ``survey``.
+            As ``survey``, and whatever ``meanwhile`` raises.
         """
         self._sandbox.replace_if_worn()
         started = time.monotonic()
@@ -137,7 +195,13 @@ class Recogniser:
         place = plan.place(number)
         try:
             read = self._sandbox.call_twice(
-                "page", seconds=seconds, page=place, shown_as=number, page_seconds=seconds, **plan.request
+                "page",
+                seconds=seconds,
+                page=place,
+                meanwhile=meanwhile,
+                shown_as=number,
+                page_seconds=seconds,
+                **plan.request,
             )
         except DocumentRejected as error:
             if error.page is None:
@@ -189,22 +253,29 @@ class Recogniser:
         )
         return targets
 
-    def draw(self, job: Job, plan: Plan) -> Recognised:
-        """Every output, from the page files of the plan. Raises as ``survey``."""
-        summary = _Summary()
+    def drawing(self, job: Job, plan: Plan) -> Drawing:
+        """Begin with the outputs: those that are written page by page can be drawn while others are still read."""
         files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
-        # First, for it is always asked for: so that the pages are read for the summary and for it at once.
-        formats.draw_json(self._header(job, plan.document), summary.of(plan.pages()), files["json"])
-        if summary.failed:
-            self.refuse_if_too_many(plan, summary.failed)
+        summary = Summary()
+        pages = summary.of(plan.pages())
         for output, target in files.items():
-            if output == "txt":
-                formats.draw_txt(plan.pages(), target)
+            if output == "json":
+                pages = formats.write_json(self._header(job, plan.document), pages, target)
+            elif output == "txt":
+                pages = formats.write_txt(pages, target)
             elif output == "hocr":
                 engine = f"tesseract {self._engine.tesseract}"
-                formats.draw_hocr(plan.pages(), target, title=plan.document.filename, engine=engine)
-            elif output == "pdf":
-                self._draw_pdf(plan, summary.sources, target)
+                pages = formats.write_hocr(pages, target, title=plan.document.filename, engine=engine)
+        return Drawing(plan=plan, files=files, pages=pages, summary=summary)
+
+    def draw(self, drawing: Drawing) -> Recognised:
+        """Every output, whole, from the page files of the plan. Raises as ``survey``."""
+        drawing.finish()
+        plan, files, summary = drawing.plan, drawing.files, drawing.summary
+        if summary.failed:
+            self.refuse_if_too_many(plan, summary.failed)
+        if "pdf" in files:
+            self._draw_pdf(plan, summary.sources, files["pdf"])
         confidence = summary.confidence()
         return Recognised(
             files=files,
@@ -244,41 +315,3 @@ class Recogniser:
             return
         seconds = self._settings.page_seconds + len(plan.numbers)
         self._sandbox.call_twice("pdf", seconds=seconds, numbers=plan.numbers, target=str(target), **plan.request)
-
-
-class _Summary:
-    """What the job shall say of its pages, gathered while they pass by."""
-
-    def __init__(self) -> None:
-        self.sources: set[Source] = set()
-        self.failed: list[int] = []
-        self._counts: Counter[int] = Counter()
-        self._total = 0.0
-        self._lowest: tuple[float, int] | None = None
-
-    def of(self, pages: Iterable[PageResult]) -> Iterator[PageResult]:
-        """Hand the pages on."""
-        for page in pages:
-            self.sources.add(page.source)
-            if page.source is Source.FAILED:
-                self.failed.append(page.page)
-            if page.confidence is not None:
-                self._lowest = min(filter(None, (self._lowest, (page.confidence, page.page))))
-                self._counts.update(math.floor(word.confidence) for word in page.words)
-                self._total += sum(word.confidence for word in page.words)
-            yield page
-
-    def confidence(self) -> Confidence | None:
-        """Mean and 10th percentile over all words, and the lowest page; None when no page holds a word."""
-        if self._lowest is None:
-            return None
-        words = self._counts.total()
-        rank, seen, p10 = math.ceil(words / 10), 0, 0
-        for p10 in sorted(self._counts):
-            seen += self._counts[p10]
-            if seen >= rank:
-                break
-        confidence, page = self._lowest
-        return Confidence(
-            mean=round(self._total / words, 1), p10=float(p10), lowest_page=page, lowest=round(confidence, 1)
-        )

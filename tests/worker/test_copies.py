@@ -19,7 +19,7 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
-from hybrid_ocr_worker.ocr.formats import draw_hocr, draw_json, rename_hocr, rename_json
+from hybrid_ocr_worker.ocr.formats import draw, rename_hocr, rename_json, write_hocr, write_json
 from hybrid_ocr_worker.processing import Processor
 from tests.builders import FakeClock, a_job
 from tests.recognisers import ScriptedRecogniser
@@ -210,16 +210,16 @@ def test_the_hundred_and_first_copy_is_read_itself(
 
 def test_json_is_renamed_line_by_line(tmp_path: Any) -> None:
     header = {"schema": "hybrid-ocr/1", "job_id": "a", "document": {"filename": "x\u2028.pdf"}, "engine": {"name": "e"}}
-    draw_json(header, [], tmp_path / "theirs")
+    draw(write_json(header, [], tmp_path / "theirs"))
     rename_json(tmp_path / "theirs", tmp_path / "ours", {"job_id": "b", "document": {"filename": "é\n.pdf"}})
-    draw_json({**header, "job_id": "b", "document": {"filename": "é\n.pdf"}}, [], tmp_path / "expected")
+    draw(write_json({**header, "job_id": "b", "document": {"filename": "é\n.pdf"}}, [], tmp_path / "expected"))
 
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "expected").read_bytes()
 
 
 def test_hocr_is_renamed(tmp_path: Any) -> None:
-    draw_hocr([], tmp_path / "theirs", title="a & b", engine="e")
+    draw(write_hocr([], tmp_path / "theirs", title="a & b", engine="e"))
     rename_hocr(tmp_path / "theirs", tmp_path / "ours", "<c>")
-    draw_hocr([], tmp_path / "expected", title="<c>", engine="e")
+    draw(write_hocr([], tmp_path / "expected", title="<c>", engine="e"))
 
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "expected").read_bytes()

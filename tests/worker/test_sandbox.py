@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 _HAS_LANDLOCK = landlock.version() > 0
 _needs_landlock = pytest.mark.skipif(not _HAS_LANDLOCK, reason="this kernel has no Landlock")
 _needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
-_LIMITS = {"memory_bytes": 2 << 30, "file_bytes": 1 << 20}
+_LIMITS: dict[str, Any] = {"memory_bytes": 2 << 30, "file_bytes": 1 << 20}
 
 
 @pytest.fixture
@@ -277,6 +278,31 @@ def test_work_that_is_no_longer_wanted_is_broken_off(sandbox: WarmSandbox, tmp_p
     sandbox.still_wanted = stop
     with pytest.raises(LeaseLost):
         sandbox.call_twice("preflight", seconds=30, directory=str(tmp_path), max_pages=1, max_pixels=1, **_LIMITS)
+
+    assert sandbox._process is None
+
+
+def test_something_is_done_meanwhile_once_even_if_the_child_dies(sandbox: WarmSandbox) -> None:
+    sandbox.call_twice("probe", seconds=60, engine="auto", **_LIMITS)
+    done: list[int] = []
+
+    def kill() -> None:
+        assert sandbox._process is not None
+        done.append(sandbox._process.pid)
+        os.kill(sandbox._process.pid, signal.SIGKILL)
+
+    found = sandbox.call_twice("probe", seconds=60, engine="auto", meanwhile=kill, **_LIMITS)
+
+    assert found["name"]
+    assert len(done) == 1
+
+
+def test_what_fails_meanwhile_ends_the_call_and_the_child(sandbox: WarmSandbox) -> None:
+    def fail() -> None:
+        raise ValueError("not the child's")
+
+    with pytest.raises(ValueError, match="not the child's"):
+        sandbox.call_twice("probe", seconds=60, engine="auto", meanwhile=fail, **_LIMITS)
 
     assert sandbox._process is None
 

@@ -1,10 +1,15 @@
-"""Draws the results that are text: plain text, JSON and hOCR. Each is written page by page, whatever their number."""
+"""Draws the results that are text: plain text, JSON and hOCR.
+
+Each function hands on the pages that it writes, so that a page is read once and passes through all of them; whoever
+pulls at the last one sets the pace. A file is whole when the pages have come to their end.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -20,14 +25,20 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 
 
-def draw_txt(pages: Iterable[PageResult], target: Path) -> None:
+def draw(pages: Iterator[PageResult]) -> None:
+    """Pull all pages through what shall be written of them."""
+    deque(pages, maxlen=0)
+
+
+def write_txt(pages: Iterable[PageResult], target: Path) -> Iterator[PageResult]:
     """Write the text of every page, each ended by a line end, with a form feed between two pages."""
     with _opened(target) as file:
         for number, page in enumerate(pages):
             file.write("\f" * (number > 0) + _LONE_SURROGATE.sub("\ufffd", page.text) + "\n")
+            yield page
 
 
-def draw_json(header: Mapping[str, Any], pages: Iterable[PageResult], target: Path) -> None:
+def write_json(header: Mapping[str, Any], pages: Iterable[PageResult], target: Path) -> Iterator[PageResult]:
     """Write one JSON object: the header's entries on the first line, then a page a line, so that lines can be cut out.
 
     Raises:
@@ -38,14 +49,15 @@ def draw_json(header: Mapping[str, Any], pages: Iterable[PageResult], target: Pa
         file.write(_json_start(header))
         for number, page in enumerate(pages):
             file.write((",\n" if number else "\n") + _json(to_json(page)))
+            yield page
         file.write("\n]}\n")
 
 
 def rename_json(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
-    """Copy what ``draw_json`` wrote, with other entries in its header.
+    """Copy what ``write_json`` wrote, with other entries in its header.
 
     Raises:
-        ValueError: it was not written by ``draw_json``.
+        ValueError: it was not written by ``write_json``.
     """
     with source.open(encoding="utf-8", newline="\n") as old, _opened(target) as new:
         header = json.loads(old.readline() + "]}")
@@ -55,7 +67,7 @@ def rename_json(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
 
 
 def rename_hocr(source: Path, target: Path, title: str) -> None:
-    """Copy what ``draw_hocr`` wrote, with another title."""
+    """Copy what ``write_hocr`` wrote, with another title."""
     with source.open(encoding="utf-8", newline="\n") as old, _opened(target) as new:
         for line in old:
             is_title = line.startswith("  <title>")
@@ -65,7 +77,7 @@ def rename_hocr(source: Path, target: Path, title: str) -> None:
         shutil.copyfileobj(old, new)
 
 
-def draw_hocr(pages: Iterable[PageResult], target: Path, *, title: str, engine: str) -> None:
+def write_hocr(pages: Iterable[PageResult], target: Path, *, title: str, engine: str) -> Iterator[PageResult]:
     """Write hOCR 1.2 as XHTML, boxes in pixels of the raster that was read, or in points where there was none.
 
     Args:
@@ -79,6 +91,7 @@ def draw_hocr(pages: Iterable[PageResult], target: Path, *, title: str, engine: 
         file.write(_HOCR_START.format(title=escape(_xml_text(title)), engine=quoteattr(_xml_text(engine))))
         for page in pages:
             file.writelines(_hocr_page(page))
+            yield page
         file.write(" </body>\n</html>\n")
 
 

@@ -16,7 +16,7 @@ from hybrid_ocr_worker.ocr.hybrid import is_confirmed, merge, reads_less
 from hybrid_ocr_worker.ocr.native_text import NativeText, NativeTextReader
 from hybrid_ocr_worker.ocr.native_words import words_of
 from hybrid_ocr_worker.ocr.preflight import IMAGE_FORMATS
-from hybrid_ocr_worker.ocr.result import PageResult, Source, Word
+from hybrid_ocr_worker.ocr.result import Box, PageResult, Source, Word
 from hybrid_ocr_worker.ocr.router import Route, route
 
 #: Below this mean confidence a page may lie on its side: upright print reads well above, sideways print under 50.
@@ -29,6 +29,8 @@ _SURE = 85.0
 _LEAST_SURE_WORDS = 3
 #: Without pictures to go by.
 _VECTOR_DPI = 200.0
+_MARGIN = 20
+PixelBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,10 @@ class Reading:
         long_words = [word for word in self.words if len(word.text) >= _LONG_WORD]
         tall = sum(word.bottom - word.top > word.right - word.left for word in long_words)
         return self.confidence < _LOOK_FOR_TURN_BELOW or tall > len(long_words) / 2
+
+    def moved(self, right: int, down: int) -> Reading:
+        """The same words in a larger image, of which this one was a part."""
+        return replace(self, words=[_moved(word, right, down) for word in self.words])
 
 
 class PageReader:
@@ -150,14 +156,19 @@ class PageReader:
         """Keep the page's text, and read only what its pictures show."""
         scale = dpi / 72
         canvas = Image.new("L", image.size, 255)
+        boxes: list[PixelBox] = []
         for picture in native.pictures:
-            left, top, right, bottom = (round(edge * scale) for edge in picture.box)
-            canvas.paste(image.crop((left, top, right, bottom)), (left, top))
+            box = _pixels(picture.box, scale)
+            canvas.paste(image.crop(box), box[:2])
+            boxes.append(box)
         own = words_of(native, is_sound=True)
         pen = ImageDraw.Draw(canvas)
         for word in own:
             pen.rectangle([edge * scale for edge in word.bbox], fill=255)
-        reading = self._look(canvas, dpi) if rasteriser.has_ink(canvas) else Reading(words=[], rotation=0)
+        reading = Reading(words=[], rotation=0)
+        if rasteriser.has_ink(canvas):
+            part = _around(boxes, canvas.size)
+            reading = self._look(canvas.crop(part), dpi).moved(part[0], part[1])
         seen = _to_points(reading.words, native.page.width / image.width, native.page.height / image.height)
         words = merge(own, seen)
         if len(words) == len(own):
@@ -194,6 +205,28 @@ def _kept_layer(native: NativeText, own: tuple[Word, ...], chosen: Route, readin
     if chosen.may_beat_ocr and reads_less(reading.words, native.visible - native.unmapped):
         return replace(chosen, source=Source.NATIVE, reason=f"{chosen.reason}_but_ocr_reads_less")
     return None
+
+
+def _pixels(box: Box, scale: float) -> PixelBox:
+    left, top, right, bottom = (round(edge * scale) for edge in box)
+    return left, top, right, bottom
+
+
+def _around(boxes: list[PixelBox], size: tuple[int, int]) -> PixelBox:
+    """The part of an image that holds all boxes, with the margin that Tesseract likes."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return (
+        max(min(lefts) - _MARGIN, 0),
+        max(min(tops) - _MARGIN, 0),
+        min(max(rights) + _MARGIN, size[0]),
+        min(max(bottoms) + _MARGIN, size[1]),
+    )
+
+
+def _moved(word: PixelWord, right: int, down: int) -> PixelWord:
+    return replace(
+        word, left=word.left + right, top=word.top + down, right=word.right + right, bottom=word.bottom + down
+    )
 
 
 def _turn_back(word: PixelWord, degrees: int, size: tuple[int, int]) -> PixelWord:

@@ -37,6 +37,10 @@ _WORTH_A_SECOND_TRY = frozenset({"engine_crashed", "page_timeout"})
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX", "LD_LIBRARY_PATH")
 
 
+def nothing() -> None:
+    """What is done while the child works, when there is nothing to do."""
+
+
 class SandboxFailure(HybridOcrError):
     """The child did not live up to a request. ``document_code`` is what it means for the document if it repeats."""
 
@@ -100,18 +104,27 @@ class WarmSandbox:
         # What a killed program had no time to remove.
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def call_twice(self, command: str, *, seconds: float, page: int | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
+    def call_twice(
+        self,
+        command: str,
+        *,
+        seconds: float,
+        page: int | None = None,
+        meanwhile: Callable[[], None] = nothing,
+        **arguments: Any,  # noqa: ANN401 - JSON
+    ) -> Any:  # noqa: ANN401 - JSON
         """Call; after a time-out or crash once more in a fresh child; then it is the document's fault.
 
-        The second request says so: what is too much for memory or time may be done at less expense.
+        The second request says so: what is too much for memory or time may be done at less expense. ``meanwhile`` is
+        done once, while the child works.
 
         Raises:
             DocumentRejected: the child refused the document, or failed twice.
             Unavailable: the scratch disk is full.
-            Whatever ``still_wanted`` raises.
+            Whatever ``meanwhile`` or ``still_wanted`` raise.
         """
         try:
-            return self._call(command, seconds=seconds, page=page, is_second_try=False, **arguments)
+            return self._call(command, meanwhile, seconds=seconds, page=page, is_second_try=False, **arguments)
         except SandboxFailure as failure:
             _log.warning(
                 "The child failed and is tried once more: %s.",
@@ -119,11 +132,11 @@ class WarmSandbox:
                 extra={"action": "child_failed", "code": failure.document_code, "page": page or 0},
             )
         try:
-            return self._call(command, seconds=seconds, page=page, is_second_try=True, **arguments)
+            return self._call(command, nothing, seconds=seconds, page=page, is_second_try=True, **arguments)
         except SandboxFailure as failure:
             raise DocumentRejected(failure.document_code, str(failure), page) from failure
 
-    def limits_for(self, input_bytes: int) -> dict[str, int]:
+    def limits_for(self, input_bytes: int) -> dict[str, Any]:
         """The limits of a document, as arguments of the call that opens it."""
         return {
             "memory_bytes": max(self._memory_bytes, _GIBIBYTE + 2 * input_bytes),
@@ -135,17 +148,24 @@ class WarmSandbox:
         if self._served >= self._pages:
             self.close()
 
-    def _call(self, command: str, *, seconds: float, page: int | None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
+    def _call(
+        self,
+        command: str,
+        meanwhile: Callable[[], None],
+        *,
+        seconds: float,
+        page: int | None,
+        **arguments: Any,  # noqa: ANN401 - JSON
+    ) -> Any:  # noqa: ANN401 - JSON
         process = self._process or self._start()
         assert process.stdin is not None
         request = {"command": command, "seconds": seconds, "page": page, **arguments}
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            answer = json.loads(self._read_line(process, seconds))
-        except (BrokenPipeError, ValueError) as error:
-            self.close()
-            raise SandboxFailure("engine_crashed", f"the {command} child died") from error
+            with contextlib.suppress(BrokenPipeError):  # the child is dead, and will not answer
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.flush()
+            meanwhile()
+            answer = self._answer(process, command, seconds)
         except BaseException:
             self.close()
             raise
@@ -167,6 +187,13 @@ class WarmSandbox:
             self.close()
             return SandboxFailure(code, message)
         return DocumentRejected(code, message, error["page"] or page)
+
+    def _answer(self, process: subprocess.Popen[bytes], command: str, seconds: float) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(self._read_line(process, seconds))
+        except ValueError as error:
+            raise SandboxFailure("engine_crashed", f"the {command} child died") from error
+        return answer
 
     def _read_line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         """One answer. Raises SandboxFailure on time-out, ValueError on an end of file or an endless line."""

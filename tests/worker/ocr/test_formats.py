@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hybrid_ocr_worker.ocr.formats import draw_hocr, draw_json, draw_txt
+from hybrid_ocr_worker.ocr.formats import draw, write_hocr, write_json, write_txt
 from hybrid_ocr_worker.ocr.result import Source, to_json
 from tests.worker.ocr.pdf_builders import a_page, a_word
 
@@ -23,13 +23,13 @@ def test_the_text_has_a_form_feed_between_pages_and_a_line_end_after_each(tmp_pa
         a_page(a_word("naïve 😀"), page=3),
     ]
 
-    draw_txt(iter(pages), tmp_path / "result.txt")
+    draw(write_txt(iter(pages), tmp_path / "result.txt"))
 
     assert (tmp_path / "result.txt").read_bytes().decode() == "one two\nthree\n\f\n\fnaïve 😀\n"
 
 
 def test_no_pages_give_an_empty_text(tmp_path: Path) -> None:
-    draw_txt([], tmp_path / "result.txt")
+    draw(write_txt([], tmp_path / "result.txt"))
 
     assert (tmp_path / "result.txt").read_bytes() == b""
 
@@ -37,7 +37,7 @@ def test_no_pages_give_an_empty_text(tmp_path: Path) -> None:
 def test_the_json_has_one_page_a_line(tmp_path: Path) -> None:
     pages = [a_page(a_word("naïve\u2028\u2029\x85\n😀", line=n), page=n + 1) for n in range(3)]
 
-    draw_json({"schema": "hybrid-ocr/1", "job_id": "j"}, iter(pages), tmp_path / "result.json")
+    draw(write_json({"schema": "hybrid-ocr/1", "job_id": "j"}, iter(pages), tmp_path / "result.json"))
 
     text = (tmp_path / "result.json").read_bytes().decode()
     lines = text.splitlines()
@@ -51,7 +51,7 @@ def test_the_json_has_one_page_a_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("header", [{}, {"schema": "hybrid-ocr/1"}])
 def test_a_json_without_pages_is_json(header: dict[str, str], tmp_path: Path) -> None:
-    draw_json(header, [], tmp_path / "result.json")
+    draw(write_json(header, [], tmp_path / "result.json"))
 
     assert json.loads((tmp_path / "result.json").read_bytes()) == {**header, "pages": []}
 
@@ -59,9 +59,9 @@ def test_a_json_without_pages_is_json(header: dict[str, str], tmp_path: Path) ->
 def test_half_a_pair_of_utf_16_does_not_break_a_result(tmp_path: Path) -> None:
     page = a_page(a_word("a\ud83db"))
 
-    draw_txt([page], tmp_path / "result.txt")
-    draw_json({}, [page], tmp_path / "result.json")
-    draw_hocr([page], tmp_path / "result.hocr", title="t", engine="e")
+    draw(write_txt([page], tmp_path / "result.txt"))
+    draw(write_json({}, [page], tmp_path / "result.json"))
+    draw(write_hocr([page], tmp_path / "result.hocr", title="t", engine="e"))
 
     assert (tmp_path / "result.txt").read_bytes().decode() == "a\ufffdb\n"
     assert json.loads((tmp_path / "result.json").read_bytes())["pages"][0]["words"][0]["text"] == "a\ufffdb"
@@ -70,7 +70,7 @@ def test_half_a_pair_of_utf_16_does_not_break_a_result(tmp_path: Path) -> None:
 
 def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        draw_json({}, [a_page(evidence={"share": math.nan})], tmp_path / "result.json")
+        draw(write_json({}, [a_page(evidence={"share": math.nan})], tmp_path / "result.json"))
 
 
 def test_hocr_tells_words_in_pixels_with_their_confidence(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_hocr_tells_words_in_pixels_with_their_confidence(tmp_path: Path) -> Non
     ]
     page = a_page(*words, page=7, width=300, height=400, pixels=(600, 800), dpi=144)
 
-    draw_hocr([page], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5")
+    draw(write_hocr([page], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5"))
 
     root = ET.fromstring((tmp_path / "result.hocr").read_bytes())
     found = [
@@ -108,7 +108,7 @@ def test_hocr_tells_words_in_pixels_with_their_confidence(tmp_path: Path) -> Non
 def test_hocr_counts_points_where_there_was_no_raster(tmp_path: Path) -> None:
     page = a_page(a_word("x", (30.4, 40, 60, 50)), pixels=None, dpi=None, source=Source.NATIVE)
 
-    draw_hocr([page], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5")
+    draw(write_hocr([page], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5"))
 
     text = (tmp_path / "result.hocr").read_text()
     assert "bbox 0 0 300 400; ppageno 0; scan_res 72 72" in text
@@ -116,7 +116,7 @@ def test_hocr_counts_points_where_there_was_no_raster(tmp_path: Path) -> None:
 
 
 def test_hocr_says_how_far_lines_are_turned(tmp_path: Path) -> None:
-    draw_hocr([a_page(a_word("x"), rotation=90)], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5")
+    draw(write_hocr([a_page(a_word("x"), rotation=90)], tmp_path / "result.hocr", title="a.pdf", engine="tesseract 5"))
 
     assert "; textangle 90" in (tmp_path / "result.hocr").read_text()
 
@@ -124,7 +124,7 @@ def test_hocr_says_how_far_lines_are_turned(tmp_path: Path) -> None:
 def test_hocr_escapes_what_xml_cannot_hold(tmp_path: Path) -> None:
     words = [a_word("<b>&\"'"), a_word("nul\0bell\x07\ufffe😀")]
 
-    draw_hocr([a_page(*words)], tmp_path / "result.hocr", title="<&\0>.pdf", engine='"&"')
+    draw(write_hocr([a_page(*words)], tmp_path / "result.hocr", title="<&\0>.pdf", engine='"&"'))
 
     root = ET.fromstring((tmp_path / "result.hocr").read_bytes())
     assert [element.text for element in root.iter() if element.get("class") == "ocrx_word"] == ["<b>&\"'", "nulbell😀"]
