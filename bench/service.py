@@ -15,7 +15,7 @@ from bench.tree import watch
 from tests.system.stack import Stack
 
 #: Each look is work for the API and the table, on the same cores.
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
 _LONGEST_SECONDS = 3600.0
 
 
