@@ -7,15 +7,22 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.job import Confidence, Document, Job, Triage
-from hybrid_ocr_worker.ocr import formats
+from hybrid_ocr_worker.ocr.formats.alto import draw_alto
+from hybrid_ocr_worker.ocr.formats.hocr import draw_hocr
+from hybrid_ocr_worker.ocr.formats.markdown import draw_md
+from hybrid_ocr_worker.ocr.formats.page_json import draw_json
+from hybrid_ocr_worker.ocr.formats.plain_text import draw_txt
+from hybrid_ocr_worker.ocr.formats.textract import draw_textract
+from hybrid_ocr_worker.ocr.formats.tsv import draw_tsv
 from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, PageResult, Source, failed_page
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
@@ -194,17 +201,15 @@ class Recogniser:
         summary = _Summary()
         files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
         # First, for it is always asked for: so that the pages are read for the summary and for it at once.
-        formats.draw_json(self._header(job, plan.document), summary.of(plan.pages()), files["json"])
+        draw_json(self._header(job, plan.document), summary.of(plan.pages()), files["json"])
         if summary.failed:
             self.refuse_if_too_many(plan, summary.failed)
+        drawers = self._drawers(plan)
         for output, target in files.items():
-            if output == "txt":
-                formats.draw_txt(plan.pages(), target)
-            elif output == "hocr":
-                engine = f"tesseract {self._engine.tesseract}"
-                formats.draw_hocr(plan.pages(), target, title=plan.document.filename, engine=engine)
-            elif output == "pdf":
+            if output == "pdf":
                 self._draw_pdf(plan, summary.sources, target)
+            elif output != "json":
+                drawers[output](plan.pages(), target)
         confidence = summary.confidence()
         return Recognised(
             files=files,
@@ -215,6 +220,18 @@ class Recogniser:
             warnings=tuple(plan.request["preflight"]["warnings"]),
             failed_pages=tuple(summary.failed),
         )
+
+    def _drawers(self, plan: Plan) -> dict[str, Callable[[Iterable[PageResult], Path], None]]:
+        """What draws each output that needs the pages alone."""
+        engine = f"tesseract {self._engine.tesseract}"
+        return {
+            "txt": draw_txt,
+            "md": draw_md,
+            "hocr": partial(draw_hocr, title=plan.document.filename, engine=engine),
+            "alto": partial(draw_alto, engine=engine),
+            "tsv": draw_tsv,
+            "textract": partial(draw_textract, engine=engine, document_pages=plan.document.pages),
+        }
 
     def _header(self, job: Job, document: Document) -> dict[str, Any]:
         return {

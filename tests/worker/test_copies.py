@@ -19,7 +19,8 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
-from hybrid_ocr_worker.ocr.formats import draw_hocr, draw_json, rename_hocr, rename_json
+from hybrid_ocr_worker.ocr.formats.hocr import draw_hocr, rename_hocr
+from hybrid_ocr_worker.ocr.formats.page_json import draw_json, rename_json
 from hybrid_ocr_worker.processing import Processor
 from tests.builders import FakeClock, a_job
 from tests.recognisers import ScriptedRecogniser

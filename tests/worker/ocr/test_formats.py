@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hybrid_ocr_worker.ocr.formats import draw_hocr, draw_json, draw_txt
+from hybrid_ocr_worker.ocr.formats.hocr import draw_hocr
+from hybrid_ocr_worker.ocr.formats.page_json import draw_json
+from hybrid_ocr_worker.ocr.formats.plain_text import draw_txt
 from hybrid_ocr_worker.ocr.result import Source, to_json
 from tests.worker.ocr.pdf_builders import a_page, a_word
 
