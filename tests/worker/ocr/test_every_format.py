@@ -100,7 +100,7 @@ def _comparable(lines: list[list[list[str]]], output: str) -> list[list[list[str
     texts = [[[re.sub(gone, "", text) for text in line] for line in page] for page in lines]
     if output in {"txt", "md"}:
         # A line that holds nothing else cannot be told from the space between paragraphs.
-        texts = [[[re.sub(r"\s+", "", text) for text in line] for line in page] for page in texts]
+        texts = [[[re.sub(r"[\s\ufeff]+", "", text) for text in line] for line in page] for page in texts]
         return [[line for line in page if line != [""]] for page in texts]
     return texts
 

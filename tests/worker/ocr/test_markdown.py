@@ -66,6 +66,6 @@ def test_what_means_something_is_escaped(text: str, expected: str, tmp_path: Pat
 
 
 def test_blanks_at_the_edge_of_a_line_are_no_layout(tmp_path: Path) -> None:
-    page = a_page(a_word("    code"), a_word("text  ", line=1), a_word("end", line=2))
+    page = a_page(a_word("\ufeff    code"), a_word("text  ", line=1), a_word("end", line=2))
 
     assert drawn("md", [page], tmp_path).decode() == "code\ntext\nend\n"

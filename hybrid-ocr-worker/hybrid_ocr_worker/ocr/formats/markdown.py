@@ -41,8 +41,8 @@ def _page(page: PageResult) -> str:
 
 
 def _line(words: Line) -> str:
-    # Four blanks before a line would make it code, two after it a break.
-    text = join_words([in_a_line(word.text) for word in words]).strip(" ")
+    # Four blanks before a line would make it code, two after it a break; and a file may begin with a byte order mark.
+    text = join_words([in_a_line(word.text) for word in words]).strip(" \ufeff")
     return _SPECIAL_AT_START.sub(r"\1\\", _escaped(text)) + "\n"
 
 
