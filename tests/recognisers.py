@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_ocr_core.job import Job, Triage
-from hybrid_ocr_worker.ocr.formats import write_json
+from hybrid_ocr_worker.ocr.formats.page_json import write_json
 from hybrid_ocr_worker.ocr.page_file import write_page
 from hybrid_ocr_worker.ocr.result import PageResult, Source
 from hybrid_ocr_worker.recognition import Drawing, Plan, Recognised, Recogniser

@@ -38,7 +38,11 @@ FILES = {
     "json": ("result.json", "application/json"),
     "txt": ("result.txt", "text/plain; charset=utf-8"),
     "pdf": ("result.pdf", "application/pdf"),
+    "md": ("result.md", "text/markdown; charset=utf-8"),
     "hocr": ("result.hocr", "application/octet-stream"),
+    "alto": ("result.alto.xml", "application/octet-stream"),
+    "tsv": ("result.tsv", "text/tab-separated-values; charset=utf-8"),
+    "textract": ("result.textract.json", "application/json"),
 }
 
 
@@ -199,7 +203,7 @@ class DocumentStore:
     def presign_result(self, job: Job, output: str, *, seconds: int) -> str:
         """A URL by which anyone can download one result file for so long. Made per request, never stored."""
         name, media_type = FILES[output]
-        disposition = attachment(job.document.filename, Path(name).suffix)
+        disposition = attachment(job.document.filename, name.removeprefix("result"))
         return self._public_client.generate_presigned_url(
             "get_object",
             Params={

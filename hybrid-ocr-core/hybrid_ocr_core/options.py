@@ -9,7 +9,7 @@ from enum import StrEnum
 from hybrid_ocr_core.errors import BadRequest, UnsupportedLanguage
 
 #: Result formats in the order in which they are made. Grows with the formats; ``json`` is always made.
-OUTPUTS = ("json", "txt", "pdf", "hocr")
+OUTPUTS = ("json", "txt", "pdf", "md", "hocr", "alto", "tsv", "textract")
 DEFAULT_OUTPUTS = ("json", "txt", "pdf")
 
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,30}")

@@ -15,7 +15,8 @@ from hybrid_ocr_core.errors import JobNotFound
 from hybrid_ocr_core.job import Document, Ended, Job, JobId, Lease
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.heartbeat import Heartbeat
-from hybrid_ocr_worker.ocr import formats
+from hybrid_ocr_worker.ocr.formats.hocr import rename_hocr
+from hybrid_ocr_worker.ocr.formats.page_json import rename_json
 
 _log = logging.getLogger(__name__)
 
@@ -67,9 +68,9 @@ class Copies:
         theirs, ours = directory / f"{output}-theirs", directory / f"{output}-ours"
         self.documents.get_result(leader, output, theirs)
         if output == "json":
-            formats.rename_json(theirs, ours, {"job_id": job.job_id, "document": asdict(_document(leader, job))})
+            rename_json(theirs, ours, {"job_id": job.job_id, "document": asdict(_document(leader, job))})
         else:
-            formats.rename_hocr(theirs, ours, job.document.filename)
+            rename_hocr(theirs, ours, job.document.filename)
         return ours
 
 

@@ -9,13 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.job import Confidence, Document, Job, Triage
-from hybrid_ocr_worker.ocr import formats
+from hybrid_ocr_worker.ocr.formats.alto import write_alto
+from hybrid_ocr_worker.ocr.formats.hocr import write_hocr
+from hybrid_ocr_worker.ocr.formats.markdown import write_md
+from hybrid_ocr_worker.ocr.formats.page_json import write_json
+from hybrid_ocr_worker.ocr.formats.plain_text import write_txt
+from hybrid_ocr_worker.ocr.formats.textract import write_textract
+from hybrid_ocr_worker.ocr.formats.tsv import write_tsv
+from hybrid_ocr_worker.ocr.formats.writing import draw
 from hybrid_ocr_worker.ocr.page_file import read_page, read_pages, write_page
 from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, PageResult, Source, failed_page
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox, nothing
@@ -129,7 +137,7 @@ class Drawing:
 
     def finish(self) -> None:
         """Draw what is left."""
-        formats.draw(self.pages)
+        draw(self.pages)
 
 
 class Recogniser:
@@ -258,14 +266,9 @@ class Recogniser:
         files = {output: plan.directory / f"result.{output}" for output in job.options.outputs}
         summary = Summary()
         pages = summary.of(plan.pages())
-        for output, target in files.items():
-            if output == "json":
-                pages = formats.write_json(self._header(job, plan.document), pages, target)
-            elif output == "txt":
-                pages = formats.write_txt(pages, target)
-            elif output == "hocr":
-                engine = f"tesseract {self._engine.tesseract}"
-                pages = formats.write_hocr(pages, target, title=plan.document.filename, engine=engine)
+        for output, write in self._writers(job, plan).items():
+            if output in files:
+                pages = write(pages, files[output])
         return Drawing(plan=plan, files=files, pages=pages, summary=summary)
 
     def draw(self, drawing: Drawing) -> Recognised:
@@ -286,6 +289,19 @@ class Recogniser:
             warnings=tuple(plan.request["preflight"]["warnings"]),
             failed_pages=tuple(summary.failed),
         )
+
+    def _writers(self, job: Job, plan: Plan) -> dict[str, Callable[[Iterable[PageResult], Path], Iterator[PageResult]]]:
+        """What draws each output that needs the pages alone."""
+        engine = f"tesseract {self._engine.tesseract}"
+        return {
+            "json": partial(write_json, self._header(job, plan.document)),
+            "txt": write_txt,
+            "md": write_md,
+            "hocr": partial(write_hocr, title=plan.document.filename, engine=engine),
+            "alto": partial(write_alto, engine=engine),
+            "tsv": write_tsv,
+            "textract": partial(write_textract, engine=engine, document_pages=plan.document.pages),
+        }
 
     def _header(self, job: Job, document: Document) -> dict[str, Any]:
         return {

@@ -60,6 +60,28 @@ def test_a_presigned_url_is_v4_short_lived_and_an_attachment(documents: Document
     assert query["response-content-disposition"][0].startswith("attachment;")
 
 
+@pytest.mark.parametrize(
+    ("output", "suffix", "media_type"),
+    [
+        ("json", ".json", "application/json"),
+        ("md", ".md", "text/markdown; charset=utf-8"),
+        ("hocr", ".hocr", "application/octet-stream"),
+        ("alto", ".alto.xml", "application/octet-stream"),
+        ("tsv", ".tsv", "text/tab-separated-values; charset=utf-8"),
+        ("textract", ".textract.json", "application/json"),
+    ],
+)
+def test_each_format_is_saved_under_a_name_of_its_own(
+    documents: DocumentStore, output: str, suffix: str, media_type: str
+) -> None:
+    job = a_job(status=JobStatus.DONE, result=a_result(), document=a_document(filename="a.b.pdf"))
+
+    query = parse_qs(urlsplit(documents.presign_result(job, output, seconds=900)).query)
+
+    assert f'filename="a.b{suffix}"' in query["response-content-disposition"][0]
+    assert query["response-content-type"] == [media_type]
+
+
 @pytest.mark.parametrize("name", ['a"b\r\nX: y.pdf', "../../etc/passwd", "C:\\x\\y.pdf", "счёт.pdf", "", "…" * 300])
 def test_no_file_name_escapes_its_header(name: str) -> None:
     header = attachment(name, ".txt")

@@ -57,6 +57,10 @@ def test_json_is_always_made() -> None:
     assert parse_outputs("") == ("json", "txt", "pdf")
 
 
+def test_every_format_can_be_asked_for() -> None:
+    assert parse_outputs("textract, tsv,alto,hocr,md") == ("json", "md", "hocr", "alto", "tsv", "textract")
+
+
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(BadRequest, match="docx"):
         parse_outputs("txt,docx")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.document_store import FILES, DocumentStore
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.orphans import remove_orphans
 from tests.system.stack import Stack
@@ -122,7 +122,7 @@ def settle(stack: Stack) -> None:
 
 
 def check(
-    stack: Stack, ends: Mapping[str, Collection[str]], word: bytes, *, suffixes: Sequence[str] = ("txt", "json", "pdf")
+    stack: Stack, ends: Mapping[str, Collection[str]], word: bytes, *, outputs: Sequence[str] = ("txt", "json", "pdf")
 ) -> None:
     """After ``settle``: every job of ``ends`` came to one of its ends; what is DONE has one result, which is right.
 
@@ -144,7 +144,7 @@ def check(
         expected.add(f"jobs/default/{job_id}/source")
         if end_of(item) == "DONE":
             attempt = item["result"]["M"]["attempt"]["N"]
-            files = [f"jobs/default/{job_id}/{attempt}/0/result.{suffix}" for suffix in suffixes]
+            files = [f"jobs/default/{job_id}/{attempt}/0/{FILES[output][0]}" for output in outputs]
             expected.update(files)
             text = s3.get_object(Bucket=_BUCKET, Key=files[0])["Body"].read()
             assert word in text, f"{job_id}: DONE without its text"

@@ -12,9 +12,11 @@ import jsonschema
 import pytest
 import requests
 
+from hybrid_ocr_core.options import OUTPUTS
 from tests.conftest import ROOT
 from tests.make_documents import DOCUMENTS, GENERATED, LINES, images
 from tests.system.stack import Stack
+from tests.worker.ocr.format_readers import lines_of_words
 
 _SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text())
 _WORDS = " ".join(LINES).split()
@@ -213,6 +215,20 @@ def test_native_only_never_reads_a_raster(stack: Stack) -> None:
     (page,) = stack.read(_make("scan.pdf"), mode="native_only")["pages"]
 
     assert (page["source"], page["reason"], page["words"]) == ("native", "mode_native_only", [])
+
+
+@pytest.mark.parametrize("name", ["mixed.pdf", "rotate-90.pdf", "text-and-picture.pdf"])
+def test_every_format_shows_the_words_of_the_json(stack: Stack, name: str) -> None:
+    result = stack.read(_make(name), outputs=",".join(OUTPUTS))
+
+    assert result["job"]["results"].keys() == set(OUTPUTS)
+    expected = lines_of_words("json", json.dumps(result).encode())
+    for output in set(OUTPUTS) - {"json", "pdf"}:
+        found = lines_of_words(output, stack.result(result["job_id"], output))
+        if output in {"txt", "md"}:
+            assert found == [[[" ".join(line)] for line in page] for page in expected]
+        else:
+            assert found == expected, output
 
 
 def test_the_hocr_shows_the_words_of_the_json(stack: Stack) -> None:

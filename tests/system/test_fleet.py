@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from pikepdf import Pdf
 
+from hybrid_ocr_core.options import OUTPUTS
 from tests.make_documents import long_scan, numbered_scan, numbered_tiff
 from tests.system import outcome
 from tests.system.stack import Stack
+from tests.worker.ocr.format_readers import lines_of_words
 
 _PAGES = 40
 
@@ -40,7 +42,7 @@ def fleet(tmp_path: Path) -> Iterator[Stack]:
 
 def test_a_long_scan_is_read_by_the_whole_fleet_while_workers_are_killed(fleet: Stack) -> None:
     content = numbered_scan(_PAGES)
-    job_id = fleet.submit(content, outputs="txt,json,pdf,hocr")
+    job_id = fleet.submit(content, outputs=",".join(OUTPUTS))
     kills = 0
     ended = threading.Event()
     while fleet.job(job_id)["status"] in {"QUEUED", "PROCESSING"} and not ended.wait(1):
@@ -58,8 +60,11 @@ def test_a_long_scan_is_read_by_the_whole_fleet_while_workers_are_killed(fleet: 
     assert [f"Page {number} " in page["text"] for number, page in enumerate(pages, 1)] == [True] * _PAGES
     with Pdf.open(io.BytesIO(fleet.result(job_id, "pdf"))) as pdf:
         assert len(pdf.pages) == _PAGES
+    for output in ("hocr", "alto", "tsv", "textract"):
+        found = lines_of_words(output, fleet.result(job_id, output))
+        assert found == lines_of_words("json", fleet.result(job_id, "json")), output
     outcome.settle(fleet)
-    outcome.check(fleet, {job_id: {"DONE"}}, b"Page", suffixes=("txt", "json", "pdf", "hocr"))
+    outcome.check(fleet, {job_id: {"DONE"}}, b"Page", outputs=("txt", *OUTPUTS))
     fleet.wait_until(lambda: not list((fleet.data / "scratch").glob("**/chunk-*")), "the scratch to be clean")
 
 

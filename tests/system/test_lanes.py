@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hybrid_ocr_core.options import OUTPUTS
 from tests.make_documents import GENERATED, numbered_scan
 from tests.system import outcome
 from tests.system.stack import Stack
@@ -75,3 +76,17 @@ def test_the_same_document_at_once_is_read_once_and_each_has_a_result_of_its_own
         result = json.loads(thrifty.result(job_id, "json"))
         assert (result["job_id"], len(result["pages"])) == (job_id, 3)
         assert thrifty.result(job_id, "pdf").startswith(b"%PDF")
+
+
+def test_a_copy_has_every_format_of_its_leader(thrifty: Stack) -> None:
+    content, outputs = GENERATED["mixed.pdf"](), ",".join(OUTPUTS)
+    leader = thrifty.finish(thrifty.submit(content, "theirs.pdf", outputs=outputs))["job_id"]
+    copy = thrifty.finish(thrifty.submit(content, "ours.pdf", outputs=outputs))
+    assert thrifty.get(f"/jobs/{copy['job_id']}").json()["deduplicated_from"] == leader
+
+    for output in OUTPUTS:
+        theirs, ours = thrifty.result(leader, output), thrifty.result(copy["job_id"], output)
+        is_named = output in {"json", "hocr"}
+        assert (theirs == ours) != is_named
+        assert b"theirs" not in ours
+        assert leader.encode() not in ours

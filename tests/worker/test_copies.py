@@ -19,7 +19,9 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
-from hybrid_ocr_worker.ocr.formats import draw, rename_hocr, rename_json, write_hocr, write_json
+from hybrid_ocr_worker.ocr.formats.hocr import rename_hocr, write_hocr
+from hybrid_ocr_worker.ocr.formats.page_json import rename_json, write_json
+from hybrid_ocr_worker.ocr.formats.writing import draw
 from hybrid_ocr_worker.processing import Processor
 from tests.builders import FakeClock, a_job
 from tests.recognisers import ScriptedRecogniser

@@ -104,10 +104,15 @@ def join_words(texts: list[str]) -> str:
     """Join the words of a line: by blanks, except between two characters of a script that is written without."""
     line = ""
     for text in texts:
-        if line and text and not (_is_unspaced(line[-1]) and _is_unspaced(text[0])):
+        if are_apart(line, text):
             line += " "
         line += text
     return line
+
+
+def are_apart(text: str, following: str) -> bool:
+    """Does a blank stand between these two, one after the other in a line?"""
+    return bool(text and following) and not (_is_unspaced(text[-1]) and _is_unspaced(following[0]))
 
 
 def _is_unspaced(character: str) -> bool:

@@ -17,7 +17,7 @@ from statistics import median
 
 from hybrid_ocr_worker.ocr.glyphless_font import ASCENT, DESCENT
 from hybrid_ocr_worker.ocr.page_geometry import turned_point
-from hybrid_ocr_worker.ocr.result import Box, PageResult, Word, join_words
+from hybrid_ocr_worker.ocr.result import Box, PageResult, Word, are_apart
 
 _ASCENT, _DESCENT = ASCENT / 1000, DESCENT / 1000
 _X_HEIGHT = 0.48
@@ -129,16 +129,11 @@ def _place(words: Sequence[Word], boxes: Sequence[Box]) -> list[PlacedWord]:
                 width=box[2] - box[0],
                 size=word_size,
                 starts_line=index == 0,
-                followed_by_blank=following is not None and _is_apart(word.text, following.text),
+                followed_by_blank=following is not None and are_apart(word.text, following.text),
                 blank_is_left=following is not None and boxes[index + 1][0] < box[0],
             )
         )
     return placed
-
-
-def _is_apart(text: str, following: str) -> bool:
-    """Does a blank stand between these words in the plain text too?"""
-    return len(join_words([text, following])) > len(text) + len(following)
 
 
 def _in_visual_order(text: str) -> str:

@@ -9,7 +9,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hybrid_ocr_worker.ocr.formats import draw, write_hocr, write_json, write_txt
+from hybrid_ocr_worker.ocr.formats.hocr import write_hocr
+from hybrid_ocr_worker.ocr.formats.page_json import write_json
+from hybrid_ocr_worker.ocr.formats.plain_text import write_txt
+from hybrid_ocr_worker.ocr.formats.writing import draw
 from hybrid_ocr_worker.ocr.result import Source, to_json
 from tests.worker.ocr.pdf_builders import a_page, a_word
 
