@@ -22,6 +22,7 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -119,6 +120,7 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 
 @pytest.fixture
 def app(
+    clients: AwsClients,
     aws_settings: AwsSettings,
     store: JobStore,
     batches: BatchStore,
@@ -144,6 +146,7 @@ def app(
         settings=settings,
         jobs=store,
         batches=batches,
+        keys=IdempotencyKeys(clients.dynamodb, aws_settings.table),
         queue=queue,
         documents=documents,
         dispatch=dispatch,

@@ -19,6 +19,7 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -60,6 +61,7 @@ def _connect(settings: ApiSettings) -> Services:
         settings=settings,
         jobs=jobs,
         batches=BatchStore(clients.dynamodb, settings.aws.table),
+        keys=IdempotencyKeys(clients.dynamodb, settings.aws.table),
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),

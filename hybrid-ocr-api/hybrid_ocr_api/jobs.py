@@ -9,10 +9,10 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import job_view, submission, uploads
+from hybrid_ocr_api import idempotency, job_view, submission, uploads
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import JobNotFound, Unavailable
+from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
 from hybrid_ocr_core.job import Job, JobId
 
 blueprint = Blueprint("jobs", __name__)
@@ -23,15 +23,21 @@ _RETRY_AFTER_SECONDS = 1
 
 @blueprint.post("/jobs")
 def create() -> tuple[Response, int]:
-    """Accept a document: 202 once it is committed."""
+    """Accept a document: 202 once it is committed, and again for the same request under the same key."""
     parts = services()
+    key = idempotency.read_key(request)
     uploads.refuse_other_forms(request.mimetype)
     wishes = uploads.read_wishes(request.form, languages=parts.settings.languages)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
-    job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
+    try:
+        job, headers = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key), {}
+    except KeyUsed as used:
+        job, headers = parts.jobs.get(_id(used.made)), idempotency.REPLAYED
     response = jsonify(job_view.render(job, parts))
+    response.headers.update(headers)
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
-    response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    if not job.status.is_terminal:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return response, HTTPStatus.ACCEPTED
 
 

@@ -11,6 +11,7 @@ from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -23,6 +24,7 @@ class Services:
     settings: ApiSettings
     jobs: JobStore
     batches: BatchStore
+    keys: IdempotencyKeys
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch

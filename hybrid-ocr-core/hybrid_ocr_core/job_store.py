@@ -57,6 +57,7 @@ from hybrid_ocr_core.errors import (
     LeaseLost,
     NotToBeFollowed,
 )
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import (
     Clock,
     Document,
@@ -73,7 +74,7 @@ from hybrid_ocr_core.job import (
 )
 from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
 from hybrid_ocr_core.places import PLACES, TenantLane, where_of
-from hybrid_ocr_core.table import Table, Write
+from hybrid_ocr_core.table import Put, Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -169,13 +170,25 @@ class JobStore:
         #: The parts of those jobs that are split.
         self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
 
-    def create(self, job: Job) -> None:
-        """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
+    def create(self, job: Job, request: KeyedRequest | None = None) -> None:
+        """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message.
+
+        With a keyed request its record is put as well, or neither is.
+
+        Raises:
+            KeyUsed, IdempotencyMismatch: the key is taken; there is no such job.
+        """
         # Whoever leaves a place looks after those that are held; the sweeper does so for good measure only.
         patience = _RESEND_CAP if job.is_held else self._lease
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
-        self._table.put(item, condition=CONDITIONS["create"])
+        if request is None:
+            self._table.put(item, condition=CONDITIONS["create"])
+            return
+        new = Put(item=item, condition=CONDITIONS["create"])
+        written, refused = self._table.transact([request.record(job.job_id), new])
+        if not written:
+            request.check(refused[0], made=job.job_id)
 
     def get(self, job: JobId) -> Job:
         """Read a job, strongly consistent.

@@ -68,6 +68,27 @@ class Write:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """One conditional put, inside a transaction."""
+
+    item: Item
+    condition: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self, table: str) -> dict[str, Any]:
+        """As DynamoDB wants it."""
+        found: dict[str, Any] = {
+            "TableName": table,
+            "Item": serialise(self.item),
+            "ConditionExpression": self.condition,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self.values:
+            found["ExpressionAttributeValues"] = serialise(self.values)
+        return found
+
+
 class Table:
     """Raises ``Unavailable`` from every method when DynamoDB is away."""
 
@@ -139,9 +160,9 @@ class Table:
         with unavailable_on_error(_PART):
             self._client.delete_item(TableName=self._name, Key=serialise(key))
 
-    def transact(self, writes: Sequence[Write]) -> tuple[bool, list[Item]]:
+    def transact(self, writes: Sequence[Write | Put]) -> tuple[bool, list[Item]]:
         """All of the writes or none: (True, []), or (False, for each write the item that refused it, or empty)."""
-        items: Any = [{"Update" if write.update else "ConditionCheck": write.arguments(self._name)} for write in writes]
+        items: Any = [{_kind(write): write.arguments(self._name)} for write in writes]
         for turn in range(1, _CONFLICT_TRIES + 1):
             with unavailable_on_error(_PART):
                 try:
@@ -177,6 +198,12 @@ class Table:
                 **options,
             )
         return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
+
+
+def _kind(write: Write | Put) -> str:
+    if isinstance(write, Put):
+        return "Put"
+    return "Update" if write.update else "ConditionCheck"
 
 
 def _until_all_is_done(call: Callable[[list[Any]], list[Any]], left: list[Any]) -> None:

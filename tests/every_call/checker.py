@@ -39,6 +39,8 @@ def check(world: World, scenario: Scenario) -> None:
     items = {item["job_id"]["S"]: item for item in world.items()}
     for job in world.accepted:
         assert job.job_id in items, "an accepted job is lost"
+    if world.keys:
+        assert len(items) == len(world.keys), f"{len(items)} jobs for {len(world.keys)} keys"
     expected: set[str] = set()
     for job_id, item in items.items():
         end = _end(item)

@@ -29,6 +29,12 @@ def _submit(world: World) -> None:
     world.work()
 
 
+def _idempotent_submit(world: World) -> None:
+    world.submit_until_accepted("order-7")
+    world.work()
+    world.work()
+
+
 def _duplicate_delivery(world: World) -> None:
     world.submit()
     world.deliver_again()
@@ -129,6 +135,7 @@ def _erase_while_split(world: World) -> None:
 
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
+    Scenario("idempotent submit", _idempotent_submit, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
     # A batch that was not accepted may leave jobs, which run, or are erased.
     Scenario("batch", _batch, frozenset({"DONE", "erased"}), _FEWER),

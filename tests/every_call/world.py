@@ -22,6 +22,7 @@ from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import JobId, Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
@@ -43,6 +44,8 @@ CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
 BUDGET = 4
 _PATIENCE = 40
+#: One more than there are faults at a time.
+_SUBMISSIONS = 3
 _ACCOUNT = "123456789012"  # moto's
 
 
@@ -75,6 +78,7 @@ class World:
         self.accepted: list[JobId] = []
         self.erased: list[JobId] = []
         self.batches: list[str] = []
+        self.keys: set[str] = set()
 
     def fresh(self) -> None:
         """An empty deployment at the first moment."""
@@ -88,7 +92,7 @@ class World:
             queue.deleted_messages.clear()
         self.clock.now = START
         self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
-        self.accepted, self.erased, self.batches = [], [], []
+        self.accepted, self.erased, self.batches, self.keys = [], [], [], set()
 
     def items(self) -> list[dict[str, Any]]:
         """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
@@ -118,6 +122,16 @@ class World:
             response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY})
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
+    def submit_until_accepted(self, key: str) -> None:
+        """A client that sends its submission again, under the same key, whatever it hears or does not hear."""
+        self.keys.add(key)
+        for _ in range(_SUBMISSIONS):
+            with self._process():
+                form = {"file": (io.BytesIO(CONTENT), "a.pdf")}
+                response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY, "Idempotency-Key": key})
+                if response.status_code == 202:
+                    self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
     def submit_batch(self) -> None:
         """A client submits two documents at once; if the answer says so, both are accepted, and their batch tells."""
@@ -237,6 +251,7 @@ class World:
             settings=settings,
             jobs=self.store,
             batches=BatchStore(self.clients.dynamodb, self.settings.table),
+            keys=IdempotencyKeys(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
