@@ -14,8 +14,10 @@ from flask.testing import FlaskClient
 from moto import mock_aws
 
 from hybrid_ocr_api import create_app
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
@@ -150,6 +152,8 @@ def app(
         queue=queue,
         documents=documents,
         dispatch=dispatch,
+        waiting=Waiting(store.stages),
+        patience=Patience(queue.backlog, clock, run=lambda call: call()),
         clock=clock,
     )
     return create_app(settings, services)

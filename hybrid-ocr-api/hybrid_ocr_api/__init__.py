@@ -12,8 +12,10 @@ import secrets
 from flask import Flask, Response, g, request
 
 from hybrid_ocr_api import auth, batches, errors, health, jobs
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
@@ -39,8 +41,10 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
         MAX_FORM_PARTS=20,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it; fields keep our order
-    app.extensions["hybrid_ocr"] = services or _connect(settings)
+    parts = services or _connect(settings)
+    app.extensions["hybrid_ocr"] = parts
     app.before_request(_name_request)
+    parts.slots.install(app)
     app.before_request(auth.require_key)
     app.after_request(_add_security_headers)
     errors.register(app)
@@ -65,6 +69,8 @@ def _connect(settings: ApiSettings) -> Services:
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
+        waiting=Waiting(jobs.stages),
+        patience=Patience(queue.backlog),
     )
 
 

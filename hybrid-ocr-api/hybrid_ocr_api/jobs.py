@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import idempotency, job_view, submission, uploads
+from hybrid_ocr_api import idempotency, job_view, long_poll, submission, uploads
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
@@ -18,7 +18,6 @@ from hybrid_ocr_core.job import Job, JobId
 blueprint = Blueprint("jobs", __name__)
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_RETRY_AFTER_SECONDS = 1
 
 
 @blueprint.post("/jobs")
@@ -37,18 +36,32 @@ def create() -> tuple[Response, int]:
     response.headers.update(headers)
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     if not job.status.is_terminal:
-        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        response.headers["Retry-After"] = str(parts.patience.seconds(job.stage, may_ask=False))
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/jobs/<job_id>")
 def show(job_id: str) -> Response:
-    """Status, progress, result URLs."""
+    """Status, progress, result URLs; with ``wait``, as soon as they change."""
     parts = services()
-    job = parts.jobs.get(_id(job_id))
-    response = jsonify(job_view.render(job, parts))
-    if not job.status.is_terminal:
-        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    identity = _id(job_id)
+    wait, knows = long_poll.read(request), long_poll.known_versions(request)
+    stage = None
+    if wait.seconds:
+        with parts.slots.given_back():
+            stage = parts.waiting.wait(identity, knows, wait.seconds)
+    if stage is not None:
+        response = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        job = parts.jobs.get(identity)
+        stage = job.stage
+        parts.patience.learn(job)
+        is_known = knows is not None and knows(job.version)
+        response = Response(status=HTTPStatus.NOT_MODIFIED) if is_known else jsonify(job_view.render(job, parts))
+    response.set_etag(str(stage.version))
+    response.headers.update(wait.headers)
+    if not stage.status.is_terminal:
+        response.headers["Retry-After"] = str(parts.patience.seconds(stage))
     return response
 
 

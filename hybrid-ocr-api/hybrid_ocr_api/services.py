@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.slots import Slots
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -28,6 +31,9 @@ class Services:
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
+    waiting: Waiting
+    patience: Patience
+    slots: Slots = field(default_factory=Slots)
     clock: Clock = utc_now
 
 

@@ -58,6 +58,15 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a job stands: it has changed when its version has."""
+
+    version: int
+    status: JobStatus
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """A job that is DONE, FAILED or erased, and who is to hear of that."""
 
@@ -167,6 +176,8 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: When it was claimed last, if it was.
+    started_at: dt.datetime | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None
@@ -182,6 +193,11 @@ class Job:
     def id(self) -> JobId:
         """What names this job."""
         return JobId(tenant=self.tenant, job_id=self.job_id)
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands."""
+        return Stage(version=self.version, status=self.status, lane=self.lane)
 
     @property
     def ended(self) -> Ended:

@@ -122,6 +122,14 @@ def parse_body(body: str) -> JobId | ChunkId:
     return ChunkId(job=job, split=split, number=number)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """About how many messages of a lane wait, and how many are with a worker (or hidden until later)."""
+
+    waiting: int
+    in_flight: int
+
+
 class JobQueue:
     """The lanes and their dead-letter queue. ``long_poll`` is the client that may wait for messages."""
 
@@ -231,6 +239,19 @@ class JobQueue:
                     name: {"DataType": "String", "StringValue": _sendable(value)} for name, value in attributes.items()
                 },
             )
+
+    def backlog(self, lane: Lane) -> Backlog:
+        """How full a lane is. Raises Unavailable."""
+        with unavailable_on_error(_PART):
+            found = self._client.get_queue_attributes(
+                QueueUrl=self._urls[lane],
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )
+        attributes = found.get("Attributes", {})
+        return Backlog(
+            waiting=int(attributes.get("ApproximateNumberOfMessages", 0)),
+            in_flight=int(attributes.get("ApproximateNumberOfMessagesNotVisible", 0)),
+        )
 
     def ping(self) -> None:
         """Raises Unavailable unless every lane answers."""

@@ -70,6 +70,7 @@ from hybrid_ocr_core.job import (
     Lease,
     Progress,
     Result,
+    Stage,
     utc_now,
 )
 from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
@@ -257,6 +258,11 @@ class JobStore:
         items = self._table.get_all([key_of(job) for job in jobs])
         return {job_item.id_of(item): job_item.to_job(item) for item in items if "erased_at" not in item}
 
+    def stages(self, jobs: Sequence[JobId]) -> dict[JobId, Stage]:
+        """Where each job stands, strongly consistent; those that do not exist or were erased are left out."""
+        items = self._table.get_all([key_of(job) for job in jobs], only=("pk", "erased_at", *job_item.STAGE))
+        return {job_item.id_of(item): job_item.to_stage(item) for item in items if "erased_at" not in item}
+
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.
 
@@ -272,7 +278,8 @@ class JobStore:
         expires_at = now + self._lease
         update = (
             "SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
-            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one REMOVE held"
+            " resends = :zero, started_at = :stamp, updated_at = :stamp"
+            " ADD attempt :one, budget_used :one, version :one REMOVE held"
         )
         values = {
             ":processing": JobStatus.PROCESSING,

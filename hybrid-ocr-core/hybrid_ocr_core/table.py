@@ -102,12 +102,17 @@ class Table:
             response = self._client.get_item(TableName=self._name, Key=serialise(key), ConsistentRead=True)
         return deserialise(response.get("Item"))
 
-    def get_all(self, keys: Sequence[Item]) -> list[Item]:
-        """Items, each strongly consistent, in any order; those that do not exist are left out."""
+    def get_all(self, keys: Sequence[Item], *, only: Sequence[str] = ()) -> list[Item]:
+        """Items, each strongly consistent, in any order; those that do not exist are left out.
+
+        ``only`` names the attributes that are wanted. That costs as much, but there is less to send and to parse.
+        """
         found: list[Item] = []
+        aliases = {f"#{name}": name for name in only}
+        options = {"ProjectionExpression": ", ".join(aliases), "ExpressionAttributeNames": aliases} if only else {}
 
         def read(left: list[Any]) -> list[Any]:
-            wanted: Any = {self._name: {"Keys": left, "ConsistentRead": True}}
+            wanted: Any = {self._name: {"Keys": left, "ConsistentRead": True, **options}}
             response = self._client.batch_get_item(RequestItems=wanted)
             found.extend(deserialise(item) for item in response["Responses"].get(self._name, []))
             unread: Any = response["UnprocessedKeys"]

@@ -13,8 +13,10 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
 from hybrid_ocr_api import create_app
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
@@ -255,6 +257,8 @@ class World:
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
+            waiting=Waiting(self.store.stages),
+            patience=Patience(self.queue.backlog, self.clock),
             clock=self.clock,
         )
         return create_app(settings, services).test_client()
