@@ -16,15 +16,19 @@ from moto.core.models import botocore_stubber
 
 
 @contextmanager
-def lost_response(client: Any, operation: str) -> Iterator[list[str]]:
+def lost_response(client: Any, operation: str, *, after: int = 0) -> Iterator[list[str]]:
     """The next ``operation`` takes effect, but its response is lost, so that botocore sends it again.
 
-    Registered last on the generic event, after moto's own handler has applied the call. Yields what was lost.
+    With ``after`` it is not the next one, but the one after so many. Registered last on the generic event, after moto's
+    own handler has applied the call. Yields what was lost.
     """
     lost: list[str] = []
+    seen = 0
 
     def lose(request: Any, event_name: str, **_: Any) -> None:
-        if event_name.endswith(f".{operation}") and not lost:
+        nonlocal seen
+        seen += event_name.endswith(f".{operation}")
+        if seen > after and not lost:
             lost.append(event_name)
             raise ConnectionClosedError(endpoint_url=request.url)
 

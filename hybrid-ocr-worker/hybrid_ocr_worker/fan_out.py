@@ -17,7 +17,7 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.options import Mode
 from hybrid_ocr_worker.ocr.page_file import page_path
-from hybrid_ocr_worker.recognition import Plan, Recogniser
+from hybrid_ocr_worker.recognition import Drawing, Plan, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 
@@ -75,14 +75,14 @@ class FanOut:
         if following.number <= of.chunks:
             self.queue.send_all([following], of.lane)
 
-    def collect(self, job: Job, plan: Plan) -> None:
-        """Bring the pages that the chunks stored to where the plan's pages are.
+    def collect(self, job: Job, drawing: Drawing) -> None:
+        """Bring the pages that the chunks stored to where the plan's pages are, and draw them as they come.
 
         Raises:
             SourceMissing, Unavailable: a page is gone, or S3 is away.
         """
         assert job.split is not None
-        split = job.split
+        split, plan = job.split, drawing.plan
         page_path(plan.directory, 1).parent.mkdir(exist_ok=True)
 
         def fetch(number: int) -> None:
@@ -92,7 +92,7 @@ class FanOut:
         pool = ThreadPoolExecutor(_FETCHERS)
         try:
             for _ in pool.map(fetch, plan.numbers):
-                pass
+                drawing.next_page()
         finally:
             # With S3 away, thousands of pages would each wait for its time-outs.
             pool.shutdown(cancel_futures=True)

@@ -229,7 +229,7 @@ class Processor:
         if job.split is None:
             self._read(job, lease, drawing, heartbeat)
         else:
-            self._fan_out.collect(job, plan)
+            self._fan_out.collect(job, drawing)
         end = self._complete(job, lease, drawing, heartbeat)
         if job.split is not None:
             self._fan_out.tidy(job)

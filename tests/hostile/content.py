@@ -23,7 +23,7 @@ def form_mutual_recursion() -> bytes:
 
 @hostile("forms-of-ten-billion-squares.pdf")
 def form_laughs() -> bytes:
-    """Ten levels; each draws the next ten times."""
+    """Ten levels; each draws the next ten times. Memory ends it on a quick machine, the clock on a busy one."""
     forms = {
         number: stream(b"/A Do " * 10, _FORM + b"/Resources << /XObject << /A %d 0 R >> >>" % (number + 1))
         for number in range(5, 15)

@@ -14,7 +14,7 @@ from tests.model.scenarios import BASE, LONG
 from tests.model.state import Faults
 from tests.model.store import Protocol, Scenario
 
-_ROW = "{:<26} {:>9} {:>12} {:>8}  {}"
+_ROW = "{:<34} {:>9} {:>12} {:>8}  {}"
 
 
 def main() -> int:
@@ -31,6 +31,9 @@ def main() -> int:
     }
     for name, group in groups.items():
         is_good &= _catch(name, group)
+    print(f"not shown: {len(mutants.NOT_SHOWN)}")
+    for name, reason in mutants.NOT_SHOWN.items():
+        print(f"  {name}: {reason}")
     return 0 if is_good else 1
 
 

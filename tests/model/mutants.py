@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hybrid_ocr_core.job_store import CONDITIONS
 from tests.model.conditions import without_each
 from tests.model.explore import Verdict, explore
 from tests.model.scenarios import BASE
-from tests.model.store import Protocol
+from tests.model.store import CONDITIONS, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +30,25 @@ class Mutant:
         return verdict
 
 
-#: Only a PROCESSING item has a lease, for every write that ends an attempt removes it. So this condition is a second
-#: guard: it is needed as soon as a terminal write is "untidy" and leaves the lease and the entry in the index behind.
-SECOND_GUARDS = [
-    (transition, taken)
-    for transition, expression in CONDITIONS.items()
-    for taken, _ in without_each(expression)
-    if transition in {"claim", "exhaust", "resend"} and taken == "#status = :processing"
-]
-UNTIDY = Protocol().changed("untidy")
+#: Second guards, and the first ones: each is needed once that one is gone. Only a PROCESSING item has a lease, for
+#: every write that ends an attempt removes it; an "untidy" one leaves it, and the entry in the index, behind. And the
+#: store looks at the item that refused a write before it sends the second one; when "blind" it does not.
+SECOND_GUARDS = {
+    **dict.fromkeys(
+        (f"{name}: #status = :processing" for name in ("claim", "exhaust", "resend", "chunk claim", "chunk skip")),
+        "untidy",
+    ),
+    "resend split: attribute_not_exists(lease_expires_at)": "blind",
+}
+
+#: What the model cannot show, and why it stays.
+NOT_SHOWN = {
+    "claim home: attribute_exists(split_by)": "where it is missing, so is chunks_left, and the rest is false",
+    "resend split: attribute_exists(split_by)": "only a split job is PROCESSING and has no lease",
+    "resend split: #status = :processing": "whatever ends or frees a job changes sweep_at, so :seen refuses",
+    "chunk skip: attempt = :seen": "a chunk that is free without budget is to lose a page, whoever saw it so",
+    "no second wake": "the sweeper wakes the job too, but only after a lease",
+}
 
 _SHOWN_BY = {
     "create": "lost responses",
@@ -59,20 +68,43 @@ _SHOWN_BY = {
     "redrive: attribute_not_exists(erased_at)": "erasure and letters",
     "erase": "erasure",
     "purged": "erasure",
+    "split": "split: late writes",
+    "claim home": "split: crashes",
+    "claim home: chunks_left = :none": "split: redrives",
+    "resend split": "split: sweeps",
+    "chunk create": "split: copied writes",
+    "chunk claim": "split: crashes",
+    "chunk claim: #status = :processing": "split: paused workers",
+    "chunk skip": "split: pages given up by two",
+    "chunk renew": "split: late writes on chunks",
+    "chunk release": "split: late writes on chunks",
+    "chunk home": "split: late writes on chunks",
+    "chunk wanted: #status = :processing": "split: paused workers",
+    "chunk wanted: split_by = :split": "split: erasure",
 }
 
 
 def of_the_conditions() -> Iterator[Mutant]:
-    """Each single condition of the store taken away."""
+    """Each single condition of the stores taken away, and with a second guard the first one."""
+    return (mutant for mutant in _without_conditions() if mutant.name not in NOT_SHOWN)
+
+
+def not_shown() -> Iterator[Mutant]:
+    """Those that break no promise."""
+    yield from (mutant for mutant in _without_conditions() if mutant.name in NOT_SHOWN)
+    yield Mutant(name="no second wake", protocol=Protocol().changed("no second wake"), shown_by="")
+
+
+def _without_conditions() -> Iterator[Mutant]:
     for transition, expression in CONDITIONS.items():
         for taken, changed in without_each(expression):
             name = f"{transition}: {taken}"
-            is_second = (transition, taken) in SECOND_GUARDS
+            first = SECOND_GUARDS.get(name)
             yield Mutant(
                 name=name,
-                protocol=(UNTIDY if is_second else Protocol()).without(transition, changed),
+                protocol=Protocol().changed(*([first] if first else [])).without(transition, changed),
                 shown_by=_SHOWN_BY.get(name, _SHOWN_BY.get(transition, "")),
-                to_an_end=not is_second,  # an untidy write alone leaves the job in the index for ever
+                to_an_end=first != "untidy",  # such a write alone leaves the job in the index for ever
             )
 
 
@@ -87,11 +119,25 @@ _RECOGNITION = {
     "no recognition: resend": "two sweepers",
     "no recognition: redrive": "redrives",
     "no recognition: erase": "erasure",
+    "no recognition: split": "split: lost responses",
+    "no recognition: claim home": "split: lost responses",
+    "no recognition: resend split": "split: lost responses and sweeps",
+    "no recognition: chunk create": "split: lost responses",
+    "no recognition: chunk claim": "split: lost responses",
+    "no recognition: chunk skip": "split: pages and lost responses",
+    "no recognition: chunk release": "split: lost responses",
+    "no recognition: chunk home": "split: lost responses",
+    "no recognition: chunk fail job": "split: lost responses",
     # It is, but whose write the item shows does not count.
     "lax recognition: claim": "lost responses",
     "lax recognition: complete": "late writes",
     "lax recognition: fail": "crashes",
     "lax recognition: exhaust": "older lives",
+    "lax recognition: split": "split: a paused splitter",
+    "lax recognition: claim home": "split: lost responses",
+    "lax recognition: chunk claim": "split: lost responses and sweeps",
+    "lax recognition: chunk skip": "split: pages and lost responses",
+    "lax recognition: chunk home": "split: paused workers",
 }
 _ORDER = {
     "no sweeper": "crashes",
@@ -106,7 +152,34 @@ _ORDER = {
     "no second letter": "redrives",
     "bounce": "a healthy job",
     "purge at once": "erasure",
+    "split before create": "split: crashes",
+    "send before split": "split: crashes",
+    "shared split": "split: redrives",
+    "keeps the attempt: split": "split: late writes",
+    "keeps the lease: split": "split: crashes",
+    "keeps the split: erase": "split: erasure",
+    "keeps the split: redrive": "split: dead letters",
+    "no look at the job: chunk renew": "split: erasure",
+    "no look at the job: chunk home": "split: paused workers",
+    "no look at the job: chunk fail job": "split: erasure and paused workers",
+    "home before pages": "split: crashes",
+    "no check before a page": "split: erasure",
+    "bare count": "split: crashes",
+    "no next": "split: crashes",
+    "next before home": "split: crashes",
+    "wake before home": "split: crashes",
+    "delete before home": "split: crashes",
+    "no lost chunks": "split: crashes",
+    "tidy first": "split: crashes",
+    "no removal": "split: erasure",
 }
+
+
+def everything() -> Iterator[Mutant]:
+    """All that are caught."""
+    yield from of_the_conditions()
+    yield from of_the_recognition()
+    yield from of_the_order()
 
 
 def of_the_recognition() -> Iterator[Mutant]:

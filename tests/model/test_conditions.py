@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_ocr_core.job_store import CONDITIONS
+from hybrid_ocr_core import chunk_store, job_store
 from tests.model.conditions import compiled, without_each
-from tests.model.store import Protocol
+from tests.model.store import CONDITIONS, Protocol
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,10 @@ def test_expressions_mean_what_they_mean_to_dynamodb(expression: str, item: dict
 
 
 def test_the_model_is_explored_with_the_conditions_of_the_store() -> None:
-    assert Protocol().conditions is CONDITIONS
+    stores = job_store.CONDITIONS, job_store.SPLIT_CONDITIONS, chunk_store.CONDITIONS
+    theirs = sorted(condition for conditions in stores for condition in conditions.values())
+
+    assert sorted(Protocol().conditions.values()) == theirs
 
 
 @pytest.mark.parametrize("transition", CONDITIONS)

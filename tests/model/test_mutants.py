@@ -8,8 +8,9 @@ import pytest
 
 from tests.model import mutants
 from tests.model.explore import explore
-from tests.model.mutants import SECOND_GUARDS, UNTIDY, Mutant
+from tests.model.mutants import NOT_SHOWN, Mutant
 from tests.model.scenarios import BASE
+from tests.model.store import Protocol
 
 #: Piece of the order -> the rows of the failure table that its mutant is about.
 _ROWS = {
@@ -46,9 +47,34 @@ def test_each_piece_of_the_order_is_needed(mutant: Mutant) -> None:
     assert mutant.verdict().broken
 
 
-@pytest.mark.skipif(not SECOND_GUARDS, reason="the store has no second guard")
-@pytest.mark.parametrize("name", ["crashes", "deliveries", "two sweepers"])
-def test_the_second_guards_make_up_for_untidy_writes(name: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("untidy", "crashes"),
+        ("untidy", "deliveries"),
+        ("untidy", "two sweepers"),
+        ("untidy", "split: lost responses"),
+        ("blind", "split: crashes"),
+        ("blind", "split: sweeps"),
+        ("blind", "split: redrives"),
+    ],
+)
+def test_the_second_guards_make_up_for_the_first(change: str, name: str) -> None:
     (scenario,) = (one for one in BASE if one.name == name)
 
-    assert not explore(UNTIDY, scenario, to_an_end=False).broken
+    assert not explore(Protocol().changed(change), scenario, to_an_end=change != "untidy").broken
+
+
+def test_all_of_the_protocol_is_in_the_mutants_but_what_cannot_be_shown() -> None:
+    everything = {mutant.name for mutant in mutants.everything()}
+    left_out = {mutant.name for mutant in mutants.not_shown()}
+
+    assert left_out == set(NOT_SHOWN)
+    assert not everything & left_out
+    assert set(mutants.SECOND_GUARDS) <= everything
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mutant", list(mutants.not_shown()), ids=lambda mutant: mutant.name)
+def test_what_is_said_not_to_be_shown_is_not(mutant: Mutant) -> None:
+    assert not mutant.verdict().broken

@@ -4,142 +4,127 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from hybrid_ocr_core import job_item
+from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
-from hybrid_ocr_core.errors import AttemptsExhausted, JobErased, JobFinished, JobNotFound, LeaseHeld, LeaseLost
-from hybrid_ocr_core.job import JobFailure, JobStatus, Lease
-from hybrid_ocr_core.job_store import CONDITIONS, JobStore, OpenJob
+from hybrid_ocr_core.errors import (
+    AttemptsExhausted,
+    ChunksOut,
+    JobErased,
+    JobFinished,
+    JobNotFound,
+    LeaseHeld,
+    LeaseLost,
+)
+from hybrid_ocr_core.job import JobStatus, Lease
+from hybrid_ocr_core.job_store import CONDITIONS, JobStore, OpenJob, Resend
 from hybrid_ocr_core.settings import AwsSettings
 from tests.builders import LEASE, FakeClock, a_document, a_failure, a_job, a_result
 from tests.faults import lost_response
+from tests.model.real import JOB, SWEEP_AT, RealTable
 from tests.model.state import Faults, Item, Write
-from tests.model.store import Answer, Model, Protocol, Scenario, send
+from tests.model.store import Answer, Model, Protocol, Scenario, second_write, send, to_be_sent
 from tests.model.workers import why_not_claimed
 
-_SCENARIO = Scenario(name="any", faults=Faults(), budget=2)
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SCENARIO = Scenario(name="any", faults=Faults(), budget=2, chunks=2)
 _MODEL = Model(Protocol(), _SCENARIO)
-_SWEEP_AT = 1_000
 _NO_TIME = dt.timedelta()
-_JOB = a_job()
-_FENCED = ("renew", "complete", "fail", "release", "exhaust")
+_FENCED = ("renew", "complete", "fail", "release", "exhaust", "split")
+#: Error -> what the model calls it.
+_REASONS: dict[type[Exception], str] = {
+    JobFinished: "over",
+    JobErased: "over",
+    LeaseHeld: "busy",
+    ChunksOut: "out",
+    AttemptsExhausted: "spent",
+    LeaseLost: str(Answer.REFUSED),
+}
+#: The methods of the store; some send a second write when the first is refused.
+_METHODS = (*CONDITIONS, "split")
 
 
 def _writes(transition: str, item: Item) -> list[Write]:
     """The write by the current and by a stale attempt, on a fresh and on a stale sight, with and without a refund."""
     attempts = {0}
     if transition in _FENCED:
-        # The attempt of a tombstone is nobody's.
-        attempts = {item.attempt - 1} if item.is_erased else {item.attempt, item.attempt - 1}
+        # The attempt of a tombstone is nobody's, and so is that of a job that is left to its chunks.
+        is_nobodys = item.is_erased or item.is_unheld
+        attempts = {item.attempt - 1} if is_nobodys else {item.attempt, item.attempt - 1}
     return [
-        Write(transition, attempt, is_fresh=is_fresh, is_refund=is_refund)
+        Write(
+            transition, attempt, is_fresh=is_fresh, is_refund=is_refund, split=attempt if transition == "split" else 0
+        )
         for attempt in sorted(attempts)
+        if attempt > 0 or transition != "split"
         for is_fresh in ([False, True] if transition == "resend" else [False])
         for is_refund in ([False, True] if transition == "release" else [False])
     ]
 
 
 def _items() -> list[Item]:
-    """Every item that writes and time can bring about; all attempts after the first count as the second."""
+    """Every item that writes and time can bring about; all attempts but the first few count as one, and all splits."""
     found = [Item()]
     for item in found:
         afters = [
-            _MODEL.written(item, write)
-            for transition in CONDITIONS
+            after
+            for transition in _METHODS
             for write in _writes(transition, item)
-            if _MODEL.holds(item, write)
+            for answer, after in [_by_the_model(item, write)]
+            if after != item
         ]
         if item.lease == "live":
             afters.append(item._replace(lease="lapsed"))
-        known = [after._replace(attempt=min(after.attempt, 2), result=min(after.result, 2)) for after in afters]
-        found += [after for after in dict.fromkeys(known) if after not in found]
+        if item.is_unheld and item.chunks_left:
+            afters.append(item._replace(chunks_left=item.chunks_left - 1))
+            afters.append(item._replace(status="FAILED", failure="document", is_open=False))
+        found += [after for after in dict.fromkeys(map(_capped, afters)) if after not in found]
     return found
 
 
+def _capped(item: Item) -> Item:
+    most = 3 if item.split else 2
+    return item._replace(attempt=min(item.attempt, most), result=min(item.result, most), split=min(item.split, 1))
+
+
+def _by_the_model(item: Item, write: Write) -> tuple[str, Item]:
+    state = _SCENARIO.start()._replace(item=item)
+    answer, after = next(iter(send(_MODEL, state, write)))
+    second = second_write(item, write.transition)
+    if answer is Answer.REFUSED and second:
+        answer, after = next(iter(send(_MODEL, state, write._replace(transition=second))))
+    if answer is Answer.REFUSED and write.transition == "claim":
+        return why_not_claimed(item), after.item
+    if answer is Answer.DONE and write.transition == "resend":
+        return f"sends {to_be_sent(after.item) or 'the job'}", after.item
+    return str(answer), after.item
+
+
 _ITEMS = _items()
+_UNHELD = [item for item in _ITEMS if item.is_unheld and item.attempt == item.split + 1]
 _ALL = {
-    transition: [(item, write) for item in _ITEMS for write in _writes(transition, item)] for transition in CONDITIONS
+    transition: [(item, write) for item in _ITEMS for write in _writes(transition, item)] for transition in _METHODS
 }
 
 
-class _Table:
-    """One real item, written and read past the store."""
-
-    def __init__(self, clients: AwsClients, table: str, clock: FakeClock) -> None:
-        self._client = clients.dynamodb
-        self._table = table
-        self._clock = clock
-
-    def put(self, item: Item) -> None:
-        key = _serialise(job_item.key_of(_JOB.id))
-        self._client.delete_item(TableName=self._table, Key=key)
-        if item.exists:
-            self._client.put_item(TableName=self._table, Item=_serialise(self._concrete(item)))
-
-    def item(self) -> Item:
-        key = _serialise(job_item.key_of(_JOB.id))
-        raw = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
-        return (
-            self._abstract({name: TypeDeserializer().deserialize(value) for name, value in raw.items()})
-            if raw
-            else Item()
-        )
-
-    def _concrete(self, item: Item) -> dict[str, Any]:
-        job = a_job(
-            job_id=_JOB.job_id, status=JobStatus(item.status), attempt=item.attempt, budget_used=item.budget_used
-        )
-        raw = job_item.from_job(job, sweep_at=_SWEEP_AT)
-        now = job_item.milliseconds(self._clock())
-        if item.lease:
-            raw |= {"owner": "somebody", "lease_expires_at": now + (1 if item.lease == "live" else -1)}
-        if item.failure:
-            code = "out_of_attempts" if item.failure == "out_of_attempts" else a_failure().code
-            raw["failure"] = job_item.from_failure(JobFailure(code=code, message="m", retryable=True))
-        if item.result:
-            raw["result"] = job_item.from_result(a_result(attempt=item.result))
-        if not item.is_open:
-            del raw["open_shard"], raw["sweep_at"]
-        if item.is_erased:
-            raw["erased_at"] = job_item.stamp(self._clock())
-            del raw["document"], raw["options"]
-        return raw
-
-    def _abstract(self, raw: dict[str, Any]) -> Item:
-        assert ("open_shard" in raw) == ("sweep_at" in raw)
-        assert ("owner" in raw) == ("lease_expires_at" in raw)
-        is_live = "lease_expires_at" in raw and raw["lease_expires_at"] >= job_item.milliseconds(self._clock())
-        code = raw.get("failure", {}).get("code", "")
-        return Item(
-            exists=True,
-            status=raw["status"],
-            attempt=int(raw["attempt"]),
-            budget_used=int(raw["budget_used"]),
-            lease=("live" if is_live else "lapsed") if "lease_expires_at" in raw else "",
-            failure=code if code in {"", "out_of_attempts"} else "document",
-            result=int(raw["result"]["attempt"]) if "result" in raw else 0,
-            is_open="open_shard" in raw,
-            is_erased="erased_at" in raw,
-        )
-
-
 @pytest.fixture
-def table(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> _Table:
-    return _Table(clients, aws_settings.table, clock)
+def table(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> RealTable:
+    return RealTable(clients, aws_settings.table, clock, chunks=_SCENARIO.chunks)
 
 
 @pytest.fixture
 def small_store(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> JobStore:
     """A store with the model's budget."""
-    return JobStore(clients.dynamodb, aws_settings.table, lease=LEASE, attempt_budget=_SCENARIO.budget, clock=clock)
+    return _small(clients.dynamodb, aws_settings, clock)
 
 
-@pytest.mark.parametrize("transition", CONDITIONS)
-def test_the_store_does_what_the_model_does(small_store: JobStore, table: _Table, transition: str) -> None:
+@pytest.mark.parametrize("transition", _METHODS)
+def test_the_store_does_what_the_model_does(small_store: JobStore, table: RealTable, transition: str) -> None:
     differences = []
     for item, write in _ALL[transition]:
         table.put(item)
@@ -150,38 +135,58 @@ def test_the_store_does_what_the_model_does(small_store: JobStore, table: _Table
     assert differences == []
 
 
-@pytest.mark.parametrize("transition", CONDITIONS)
+@pytest.mark.parametrize("transition", _METHODS)
 def test_the_store_sends_the_condition_of_the_model(
-    small_store: JobStore, clients: AwsClients, transition: str
+    small_store: JobStore, clients: AwsClients, table: RealTable, transition: str
 ) -> None:
     sent: list[str] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:
         sent.append(params["ConditionExpression"])
 
-    clients.dynamodb.meta.events.register("provide-client-params.dynamodb", note)
-    _call(small_store, Write(transition))
+    differences = []
+    for item in (Item(), *_UNHELD):
+        table.put(item)
+        clients.dynamodb.meta.events.register("provide-client-params.dynamodb.UpdateItem", note)
+        clients.dynamodb.meta.events.register("provide-client-params.dynamodb.PutItem", note)
+        _call(small_store, Write(transition))
+        clients.dynamodb.meta.events.unregister("provide-client-params.dynamodb.UpdateItem", note)
+        clients.dynamodb.meta.events.unregister("provide-client-params.dynamodb.PutItem", note)
+        expected = [name for name in (transition, second_write(item, transition)) if name]
+        # What is added can only refuse more: the guard against items of a later version.
+        is_same = [one.split(" AND (attribute_not_exists(v)")[0] for one in sent] == [
+            _MODEL.protocol.conditions[name] for name in expected
+        ]
+        if not is_same:
+            differences.append((item, sent[:]))
+        sent.clear()
 
-    # What is added can only refuse more: the guard against items of a later version.
-    (expression,) = sent
-    assert expression == CONDITIONS[transition] or expression.startswith(f"{CONDITIONS[transition]} AND ")
+    assert differences == []
 
 
 @pytest.mark.failure(18)
-@pytest.mark.parametrize("transition", CONDITIONS)
+@pytest.mark.parametrize("transition", _METHODS)
 def test_a_lost_response_changes_neither_the_answer_nor_the_item(
-    small_store: JobStore, clients: AwsClients, table: _Table, transition: str, monkeypatch: pytest.MonkeyPatch
+    aws_settings: AwsSettings, table: RealTable, clock: FakeClock, transition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)  # botocore waits before it sends again
     operation = "PutItem" if transition == "create" else "UpdateItem"
+    standing = [
+        (item, write, place)
+        for item, write in _ALL[transition]
+        for place, one in enumerate(_sent(item, write))
+        if _holds(item, one)
+    ]
     differences = []
-    for item, write in _ALL[transition]:
-        if _MODEL.holds(item, write):
-            table.put(item)
-            with lost_response(clients.dynamodb, operation) as lost:
-                found = _call(small_store, write), table.item()
-            if found != _by_the_model(item, write) or not lost:
-                differences.append((item, write, found))
+    for number, (item, write, place) in enumerate(standing):
+        if number % 20 == 0:  # a client has a quota of what it sends again
+            client = aws.connect(aws_settings).dynamodb
+            store = _small(client, aws_settings, clock)
+        table.put(item)
+        with lost_response(client, operation, after=place) as lost:
+            found = _call(store, write), table.item()
+        if found != _by_the_model(item, write) or not lost:
+            differences.append((item, write, found))
 
     assert differences == []
 
@@ -189,50 +194,51 @@ def test_a_lost_response_changes_neither_the_answer_nor_the_item(
 def test_the_comparisons_are_about_something() -> None:
     assert {item.status for item in _ITEMS} == {"", *JobStatus}
     assert sum(len(writes) for writes in _ALL.values()) > 500
-    assert all(any(_MODEL.holds(*one) for one in writes) for writes in _ALL.values())
+    assert all(any(_holds(*one) for one in writes) for writes in _ALL.values())
+    assert {item.chunks_left for item in _UNHELD} == {0, 1, 2}
 
 
-def _by_the_model(item: Item, write: Write) -> tuple[str, Item]:
-    state = _SCENARIO.start()._replace(item=item)
-    answer, after = next(iter(send(_MODEL, state, write)))
-    is_refused = answer is Answer.REFUSED
-    if write.transition == "claim" and is_refused:
-        return why_not_claimed(item), after.item
-    return str(answer), after.item
+def _small(client: DynamoDBClient, settings: AwsSettings, clock: FakeClock) -> JobStore:
+    return JobStore(client, settings.table, lease=LEASE, attempt_budget=_SCENARIO.budget, clock=clock)
+
+
+def _sent(item: Item, write: Write) -> list[Write]:
+    """The writes that the store tries, one after the other."""
+    second = second_write(item, write.transition)
+    return [write, write._replace(transition=second)] if second else [write]
+
+
+def _holds(item: Item, write: Write) -> bool:
+    return _MODEL.holds(_SCENARIO.start()._replace(item=item), write)
 
 
 def _call(store: JobStore, write: Write) -> str:
-    lease = Lease(job=_JOB.id, attempt=write.attempt, owner="mine", expires_at=_JOB.created_at)
-    entry = OpenJob(job=_JOB.id, sweep_at=_SWEEP_AT if write.is_fresh else 1, resends=0, is_erased=False)
+    lease = Lease(job=JOB.id, attempt=write.attempt, owner="mine", expires_at=JOB.created_at)
+    entry = OpenJob(job=JOB.id, sweep_at=SWEEP_AT if write.is_fresh else 1, resends=0, is_erased=False)
     calls: dict[str, Callable[[], object]] = {
-        "create": lambda: store.create(_JOB),
-        "claim": lambda: store.claim(_JOB.id),
+        "create": lambda: store.create(JOB),
+        "claim": lambda: store.claim(JOB.id),
         "renew": lambda: store.renew(lease),
         "complete": lambda: store.complete(lease, a_document(pages=2), a_result(attempt=write.attempt)),
         "fail": lambda: store.fail(lease, a_failure()),
         "release": lambda: store.release(lease, reason="r", spend_budget=not write.is_refund, retry_in=_NO_TIME),
-        "exhaust": lambda: store.exhaust(
-            a_job(job_id=_JOB.job_id, attempt=write.attempt, budget_used=_SCENARIO.budget)
-        ),
-        "resend": lambda: store.resend(entry) is not None,
-        "redrive": lambda: store.redrive(_JOB.id) is not None,
-        "erase": lambda: store.erase(_JOB.id),
+        "exhaust": lambda: store.exhaust(a_job(job_id=JOB.job_id, attempt=write.attempt, budget_used=_SCENARIO.budget)),
+        "resend": lambda: _told(store.resend(entry)),
+        "split": lambda: store.split(lease, a_document(pages=2), chunks=_SCENARIO.chunks, pages=2),
+        "redrive": lambda: store.redrive(JOB.id) is not None,
+        "erase": lambda: store.erase(JOB.id),
         "purged": lambda: store.purged(entry),
     }
     try:
-        is_refused = calls[write.transition]() is False
-    except (JobFinished, JobErased):
-        return "over"
+        answer = calls[write.transition]()
+    except tuple(_REASONS) as error:
+        return _REASONS[type(error)]
     except JobNotFound:
         return "no job" if write.transition == "claim" else str(Answer.REFUSED)
-    except LeaseHeld:
-        return "busy"
-    except AttemptsExhausted:
-        return "spent"
-    except LeaseLost:
-        is_refused = True
-    return str(Answer.REFUSED if is_refused else Answer.DONE)
+    if isinstance(answer, str):
+        return answer
+    return str(Answer.REFUSED if answer is False else Answer.DONE)
 
 
-def _serialise(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: TypeSerializer().serialize(value) for name, value in values.items()}
+def _told(resend: Resend | None) -> str | bool:
+    return False if resend is None else f"sends {resend.split or 'the job'}"
