@@ -65,14 +65,24 @@ def submit(
                 for job, upload in uploads.items()
             }
             jobs = {job.id: job for job in _for_each(jobs.values(), parts.dispatch.commit)}
-            # A crash here leaves jobs without a batch: the sweeper sends them, they run, and nobody asks for them.
-            batch = Batch(
-                id=BatchId(tenant=tenant, batch_id=batch_id),
-                created_at=now,
-                client_reference=wishes.client_reference,
-                files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
-            )
+        except Exception:
+            _take_back(parts, uploads)
+            raise
+        # A crash here leaves jobs without a batch: the sweeper sends them, they run, and nobody asks for them.
+        batch = Batch(
+            id=BatchId(tenant=tenant, batch_id=batch_id),
+            created_at=now,
+            client_reference=wishes.client_reference,
+            files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
+        )
+        try:
             parts.batches.create(batch, request)
+        except Unavailable:
+            # The answer may be all that was lost: then the batch is there, and is what the next request with this key
+            # gets, so its jobs have to stay. Else they are as after a crash. Without a key nobody could find it.
+            if request is None:
+                _take_back(parts, uploads)
+            raise
         except Exception:
             _take_back(parts, uploads)
             raise

@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 LEAST_SECONDS, MOST_SECONDS = 1, 60
 #: How long an answer of SQS counts.
 _FRESH_SECONDS = 5.0
+#: How long it counts where there is no newer one: nobody asked for a job meanwhile, or SQS is away.
+_STALE_SECONDS = 60.0
 #: Of a job, before one was seen.
 _USUAL_SECONDS = 1.0
 #: How much one job changes what is usual.
@@ -53,7 +55,8 @@ class Patience:
         self._run = run
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._backlogs: dict[Lane, Backlog] = {}
+        #: With when it was heard.
+        self._backlogs: dict[Lane, tuple[float, Backlog]] = {}
         self._asked_at: dict[Lane, float] = {}
         self._usual_seconds = _USUAL_SECONDS
 
@@ -63,8 +66,8 @@ class Patience:
             return LEAST_SECONDS  # its progress changes all the time
         if may_ask:
             self._refresh(stage.lane)
-        backlog = self._backlogs.get(stage.lane)
-        if backlog is None:
+        heard_at, backlog = self._backlogs.get(stage.lane, (-math.inf, None))
+        if backlog is None or self._monotonic() - heard_at > _STALE_SECONDS:
             return LEAST_SECONDS
         seconds = backlog.waiting * self._usual_seconds / max(1, backlog.in_flight)
         return max(LEAST_SECONDS, min(MOST_SECONDS, math.ceil(seconds)))
@@ -86,6 +89,6 @@ class Patience:
 
     def _look(self, lane: Lane) -> None:
         try:
-            self._backlogs[lane] = self._ask(lane)
+            self._backlogs[lane] = (self._monotonic(), self._ask(lane))
         except Unavailable as error:
             _log.warning("%s; Retry-After goes by what is known.", error, extra={"action": "backlog_unknown"})

@@ -90,14 +90,15 @@ class Waiting:
         with self._changed:
             if self._is_closed or self._count >= self._most:
                 return None
+            if not self._is_running:
+                # It waits for the lock. First, for where there can be no more threads, nobody is left behind in here.
+                threading.Thread(target=self._look_for_all, name="waiting", daemon=True).start()
+                self._is_running = True
             self._count += 1
             self._waiters.setdefault(job, []).append(waiter)
             self._waiters.move_to_end(job, last=False)
             self._has_new = True
             self._changed.notify()
-            if not self._is_running:
-                self._is_running = True
-                threading.Thread(target=self._look_for_all, name="waiting", daemon=True).start()
         waiter.is_over.wait(seconds)
         with self._changed:
             self._count -= 1

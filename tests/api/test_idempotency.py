@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import threading
@@ -331,6 +332,22 @@ def test_a_lost_response_to_the_transaction_of_a_batch_is_no_replay(client: Flas
     assert len(lost) == 1
     assert response.get_json()["counts"]["queued"] == 2
     assert "Idempotent-Replayed" not in response.headers
+
+
+@pytest.mark.failure(18)
+def test_a_batch_that_is_there_though_no_answer_came_is_found_by_its_key_with_all_its_jobs(
+    client: FlaskClient, clients: AwsClients
+) -> None:
+    with contextlib.ExitStack() as all_lost:
+        for _ in range(3):
+            all_lost.enter_context(lost_response(clients.dynamodb, "TransactWriteItems"))
+        assert _code(_post_batch(client)) == (503, "unavailable")
+
+    again = _post_batch(client)
+
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+    assert again.get_json()["counts"]["queued"] == 2
+    assert len(_objects(clients)) == 2
 
 
 def test_a_record_that_is_refused_shows_whose_it_is(store: JobStore) -> None:

@@ -88,6 +88,15 @@ def test_with_the_queue_away_what_it_said_before_counts(clock: FakeClock) -> Non
     assert len(lanes.asked) == 2
 
 
+def test_what_was_said_long_ago_does_not_count(clock: FakeClock) -> None:
+    patience = _patience(Lanes(5, 1), clock)
+    patience.seconds(_QUEUED)
+
+    assert patience.seconds(_QUEUED, may_ask=False) == 5
+    clock.advance(61)
+    assert patience.seconds(_QUEUED, may_ask=False) == 1
+
+
 def test_no_answer_waits_for_sqs(clock: FakeClock) -> None:
     later: list[Callable[[], None]] = []
     patience = Patience(Lanes(30, 1), clock, run=later.append)

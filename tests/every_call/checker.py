@@ -41,6 +41,8 @@ def check(world: World, scenario: Scenario) -> None:
         assert job.job_id in items, "an accepted job is lost"
     if world.keys:
         assert len(items) == len(world.keys), f"{len(items)} jobs for {len(world.keys)} keys"
+    if world.batch_keys:
+        assert len(set(world.batches)) == len(world.batch_keys), f"{world.batches} for {len(world.batch_keys)} keys"
     expected: set[str] = set()
     for job_id, item in items.items():
         end = _end(item)

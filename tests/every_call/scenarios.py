@@ -49,6 +49,12 @@ def _batch(world: World) -> None:
         world.work()
 
 
+def _idempotent_batch(world: World) -> None:
+    world.submit_batch_until_accepted("order-7")
+    for _ in range(4):
+        world.work()
+
+
 def _permanent_error(world: World) -> None:
     world.recogniser.script = [raising(DocumentRejected("corrupt_document", "broken"))] * BUDGET
     _submit(world)
@@ -150,5 +156,6 @@ SCENARIOS = [
     Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
     Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("seen before", _seen_before, frozenset({"DONE"}), _FEWER),
+    Scenario("idempotent batch", _idempotent_batch, frozenset({"DONE", "erased"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

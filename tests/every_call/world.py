@@ -81,6 +81,7 @@ class World:
         self.erased: list[JobId] = []
         self.batches: list[str] = []
         self.keys: set[str] = set()
+        self.batch_keys: set[str] = set()
 
     def fresh(self) -> None:
         """An empty deployment at the first moment."""
@@ -94,7 +95,7 @@ class World:
             queue.deleted_messages.clear()
         self.clock.now = START
         self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
-        self.accepted, self.erased, self.batches, self.keys = [], [], [], set()
+        self.accepted, self.erased, self.batches, self.keys, self.batch_keys = [], [], [], set(), set()
 
     def items(self) -> list[dict[str, Any]]:
         """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
@@ -135,15 +136,21 @@ class World:
                 if response.status_code == 202:
                     self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
-    def submit_batch(self) -> None:
+    def submit_batch(self, **headers: str) -> None:
         """A client submits two documents at once; if the answer says so, both are accepted, and their batch tells."""
         with self._process():
             files = [(io.BytesIO(CONTENT), "a.pdf"), (io.BytesIO(CONTENT), "b.pdf")]
-            response = self.api.post("/batches", data={"file": files}, headers={"x-api-key": KEY})
+            response = self.api.post("/batches", data={"file": files}, headers={"x-api-key": KEY, **headers})
             if response.status_code == 202:
                 batch = response.get_json()
                 self.accepted += [JobId(tenant="default", job_id=file["job_id"]) for file in batch["files"]]
                 self.batches.append(batch["batch_id"])
+
+    def submit_batch_until_accepted(self, key: str) -> None:
+        """As ``submit_until_accepted``."""
+        self.batch_keys.add(key)
+        for _ in range(_SUBMISSIONS):
+            self.submit_batch(**{"Idempotency-Key": key})
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """What a client is told of its batch."""
