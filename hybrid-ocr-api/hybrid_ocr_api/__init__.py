@@ -7,11 +7,10 @@ reads the environment at import.
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
-from hybrid_ocr_api import auth, batches, errors, health, jobs
+from hybrid_ocr_api import auth, batches, errors, health, jobs, metrics, request_context
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core import aws
@@ -39,7 +38,8 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it; fields keep our order
     app.extensions["hybrid_ocr"] = services or _connect(settings)
-    app.before_request(_name_request)
+    request_context.register(app)
+    metrics.register(app)
     app.before_request(auth.require_key)
     app.after_request(_add_security_headers)
     errors.register(app)
@@ -66,13 +66,7 @@ def _connect(settings: ApiSettings) -> Services:
     )
 
 
-def _name_request() -> None:
-    """Give each request an id of our own: a client's would be a foreign string in the log."""
-    g.request_id = secrets.token_hex(8)
-
-
 def _add_security_headers(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     response.headers["Referrer-Policy"] = "no-referrer"

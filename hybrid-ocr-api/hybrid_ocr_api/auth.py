@@ -34,13 +34,20 @@ def require_key() -> None:
     Raises:
         Unauthorized: the header ``x-api-key`` is missing or wrong.
     """
-    if request.endpoint in OPEN_ENDPOINTS:
+    if _is_open():
         return
     given = request.headers.get("x-api-key", "")
     # Compared as bytes: compare_digest refuses str with characters beyond ASCII.
     if not hmac.compare_digest(given.encode(), services().settings.api_key.encode()):
         raise Unauthorized("send your API key in the header x-api-key")
     g.caller = Caller(tenant=DEFAULT_TENANT)
+
+
+def _is_open() -> bool:
+    """May anybody send this request? The metrics are for who has a key, unless the operator opens them."""
+    if request.endpoint == "metrics.show":
+        return services().settings.metrics_open
+    return request.endpoint in OPEN_ENDPOINTS
 
 
 def caller() -> Caller:

@@ -23,6 +23,8 @@ class ApiSettings:
     tenant_jobs_in_lane: int
     deduplicate: bool
     log_level: str
+    #: /metrics without a key.
+    metrics_open: bool = False
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> ApiSettings:
@@ -44,6 +46,7 @@ class ApiSettings:
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
             deduplicate=reader.choice("OCR_DEDUPLICATE", "1", ("0", "1")) == "1",
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            metrics_open=reader.choice("OCR_METRICS_OPEN", "0", ("0", "1")) == "1",
         )
         reader.finish()
         return settings

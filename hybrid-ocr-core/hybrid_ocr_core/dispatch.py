@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, NotToBeFollowed, Unavailable
 from hybrid_ocr_core.job import Clock, Ended, Job, JobId, Lane, utc_now
@@ -195,16 +196,18 @@ class Dispatch:
             return _Admission.NO_PLACE
         # A crash here leaves a place of a job that waits all the same: its ticket brings it here again.
         try:
-            is_admitted = self._jobs.admit(job)
+            admitted = self._jobs.admit(job)
         except (JobFinished, JobErased):
             outcome = _Admission.NOT_HELD
         except JobNotFound:
             outcome = _Admission.UNKNOWN
         else:
+            if admitted is None:
+                return _Admission.NOT_HELD
             # A crash here leaves a QUEUED job without a message, for the sweeper.
-            if is_admitted:
+            with trace.on_behalf_of(admitted.traceparent):
                 self._queue.send(job, lane)
-            return _Admission.SENT if is_admitted else _Admission.NOT_HELD
+            return _Admission.SENT
         self._places.leave(job, lane)
         return outcome
 

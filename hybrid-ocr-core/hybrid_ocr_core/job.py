@@ -167,6 +167,8 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: The request that submitted it; see ``trace``.
+    traceparent: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

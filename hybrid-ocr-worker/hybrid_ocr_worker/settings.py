@@ -39,6 +39,8 @@ class WorkerSettings:
     lane_weights: Mapping[Lane, int]
     failed_pages_percent: int
     log_level: str
+    metrics_port: int
+    metrics_host: str
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> WorkerSettings:
@@ -73,6 +75,8 @@ class WorkerSettings:
             lane_weights=_read_lane_weights(reader),
             failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            metrics_port=reader.integer("OCR_METRICS_PORT", 0, most=65535),
+            metrics_host=reader.text("OCR_METRICS_HOST", "127.0.0.1"),
         )
         reader.expect(
             settings.heartbeat_seconds * 3 <= settings.lease_seconds,
