@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from hybrid_ocr_api.auth import OPEN_ENDPOINTS
+from hybrid_ocr_api.access import OPEN_ENDPOINTS
 from hybrid_ocr_api.errors import PROBLEMS
 from hybrid_ocr_core.errors import REQUEST_CODES
 
