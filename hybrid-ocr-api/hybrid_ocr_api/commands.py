@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hybrid_ocr_api.access import Scope, is_tenant
 from hybrid_ocr_api.api_keys import ApiKey
@@ -17,7 +18,7 @@ from hybrid_ocr_core import aws
 from hybrid_ocr_core.errors import SettingsError, Unavailable
 from hybrid_ocr_core.settings import AwsSettings, Reader
 
-_ROW = "{:<14}{:<20}{:<26}{:<22}{:<22}{:<22}{}"
+_ROW = "{:<12}  {:<16}  {:<24}  {:<20}  {:<20}  {:<20}  {}"
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(bind: str) -> None:
+def _serve(bind: str) -> NoReturn:
     """Become gunicorn."""
     where = ("--bind", bind) if bind else ()
     os.chdir(Path(sys.argv[0]).resolve().parent)

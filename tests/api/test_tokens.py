@@ -240,6 +240,16 @@ def test_another_scheme_is_refused(app: Flask, header: str) -> None:
     assert app.test_client().get(_NOWHERE, headers={"Authorization": header}).status_code == 401
 
 
+def test_no_log_line_holds_a_token(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    token = _token(_OTHER, headers={"kid": "canary"}, tenant="canary")
+    assert _get(app, token).status_code == 401
+
+    assert any(getattr(record, "action", "") == "token_refused" for record in caplog.records)
+    for part in ("canary", *token.split(".")):
+        assert part not in caplog.text
+
+
 class TestJwks:
     """The provider is a server of our own."""
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
 import requests
 
 from tests.conftest import ROOT
@@ -28,6 +35,32 @@ def test_a_key_is_made_used_and_revoked_on_a_running_stack(stack: Stack) -> None
     key_id = listed.splitlines()[1].split()[0]
     assert stack.operate("revoke", key_id, program="keys").returncode == 0
     stack.wait_until(lambda: requests.get(path, headers=headers, timeout=60).status_code == 401, "the key to end")
+
+
+def test_the_command_of_the_image_serves_until_sigterm() -> None:
+    """What the image runs, less the image; nothing of AWS is needed for /health."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"AWS_REGION": "r", "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "q"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "hybrid-ocr-core"), **settings}
+    command = [sys.executable, str(ROOT / "hybrid-ocr-api/app.py"), "serve", "--bind", f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, env={**environment, "PYTHON_DOTENV_DISABLED": "1"}) as server:
+        deadline = time.monotonic() + 60
+        while not _is_healthy(port):
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+
+        assert server.wait(60) == 0
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 def test_quotas_hold_on_a_running_stack(tmp_path: Path) -> None:
