@@ -379,6 +379,16 @@ class TestJwks:
         with pytest.raises(Unauthorized):
             provider.tokens().caller_of(_token(secret, "HS256", headers={"kid": "two"}))
 
+    def test_a_key_of_another_kind_verifies_nothing(self, provider: Provider) -> None:
+        provider.publish(one=_PRIVATE)
+        published = json.loads(provider.body)
+        curve = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
+        published["keys"].append({**curve, "kid": "two"})
+        provider.body = json.dumps(published).encode()
+
+        with pytest.raises(Unauthorized):
+            provider.tokens().caller_of(_token(headers={"kid": "two"}))
+
     def test_a_key_that_is_for_encryption_verifies_nothing(self, provider: Provider) -> None:
         provider.publish(one=_PRIVATE, two=_OTHER)
         published = json.loads(provider.body)

@@ -86,6 +86,12 @@ def test_every_route_is_open_or_demands_a_scope() -> None:
     assert _DEMANDING
 
 
+def test_who_may_only_read_changes_nothing() -> None:
+    for rule in _DEMANDING:
+        is_reading = (rule.methods or set()) <= {"GET", "HEAD", "OPTIONS"}
+        assert (SCOPES[rule.endpoint] is Scope.READ) == is_reading, rule
+
+
 def test_a_route_that_demands_nothing_ends_the_start(app: Flask) -> None:
     forgetful = Flask("forgetful")
     forgetful.add_url_rule("/secrets", "secrets", lambda: "all of them")
