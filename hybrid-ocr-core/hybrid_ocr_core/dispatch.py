@@ -24,6 +24,7 @@ from hybrid_ocr_core.job import Clock, Ended, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
 from hybrid_ocr_core.places import Places, TenantLane
+from hybrid_ocr_core.usage import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +56,17 @@ class Dispatch:
         contents: Contents | None = None,
         clock: Clock = utc_now,
         *,
+        usage: Usage | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Without ``contents`` every job is recognised, be it the same document a hundred times."""
+        """Without ``contents`` every job is recognised, be it the same document a hundred times. Without ``usage`` no
+        pages are counted.
+        """
         self._jobs = jobs
         self._queue = queue
         self._places = places
         self._contents = contents
+        self._usage = usage
         self._clock = clock
         self._sleep = sleep
 
@@ -138,8 +143,8 @@ class Dispatch:
             self._places.wait(job)
 
     def ended(self, end: Ended) -> None:
-        """A job is over: those that follow it are sent, and its place goes to the next one. Told again, it changes
-        nothing.
+        """A job is over: those that follow it are sent, its place goes to the next one, its pages are counted. Told
+        again, it changes nothing.
 
         Raises:
             Unavailable: tell it again.
@@ -154,6 +159,9 @@ class Dispatch:
         # A crash here leaves a place that nobody uses, until the sweeper looks.
         if is_awaited:
             self._admit_next(TenantLane(tenant=end.job.tenant, lane=end.lane), most=1)
+        # A crash here leaves pages that are not counted yet: told again by the redelivery, too.
+        if self._usage is not None:
+            self._usage.count(end)
 
     def tend(self, entry: OpenLane) -> int:
         """See to places that jobs wait for, and end the watch when none does. Returns how many jobs were sent.

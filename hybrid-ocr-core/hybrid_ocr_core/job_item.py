@@ -135,7 +135,9 @@ def to_lane(item: Item) -> Lane:
 
 def to_ended(item: Item) -> Ended:
     """Read from the item of a job that is over, or its tombstone."""
-    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())))
+    result = item.get("result", {})
+    pages = int(result["pages"]) if result and result.get("deduplicated_from") is None else 0
+    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())), pages=pages)
 
 
 def from_options(options: JobOptions) -> Item:

@@ -22,6 +22,7 @@ from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
+from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.intake import Intake
@@ -219,11 +220,12 @@ def _connect(settings: WorkerSettings) -> _Parts:
     letters_url = settings.aws.dead_letter_queue_url
     queue = JobQueue(clients.sqs, settings.aws.queue_urls, letters_url, long_poll=clients.sqs_long_poll)
     places = Places(clients.dynamodb, table, most=settings.tenant_jobs_in_lane, lease=lease)
+    usage = Usage(clients.dynamodb, table) if settings.tenant_pages_a_day else None
     return _Parts(
         store=store,
         queue=queue,
         documents=DocumentStore(clients.s3, settings.aws.bucket),
-        dispatch=Dispatch(store, queue, places),
+        dispatch=Dispatch(store, queue, places, usage=usage),
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )
 
