@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import warnings
 from collections.abc import Iterator
@@ -22,16 +23,18 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
-from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from tests.builders import LEASE, FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 MAX_UPLOAD_BYTES = 1 << 20
 MAX_BATCH_BYTES = 3 << 20
 MAX_BATCH_FILES = 30
@@ -118,6 +121,11 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 
 
 @pytest.fixture
+def endpoints(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> EndpointStore:
+    return EndpointStore(clients.dynamodb, aws_settings.table, default_secrets=(WEBHOOK_SECRET,), clock=clock)
+
+
+@pytest.fixture
 def app(
     aws_settings: AwsSettings,
     store: JobStore,
@@ -125,6 +133,7 @@ def app(
     queue: JobQueue,
     documents: DocumentStore,
     dispatch: Dispatch,
+    endpoints: EndpointStore,
     clock: FakeClock,
 ) -> Flask:
     settings = ApiSettings(
@@ -138,6 +147,7 @@ def app(
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
         deduplicate=False,
+        webhooks=WebhookSettings(secrets=(WEBHOOK_SECRET,)),
         log_level="INFO",
     )
     services = Services(
@@ -147,6 +157,7 @@ def app(
         queue=queue,
         documents=documents,
         dispatch=dispatch,
+        endpoints=endpoints,
         clock=clock,
     )
     return create_app(settings, services)

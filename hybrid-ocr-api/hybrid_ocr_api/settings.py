@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages, read_tenant_jobs_in_lane
+from hybrid_ocr_core.settings import AwsSettings, Reader, WebhookSettings, read_languages, read_tenant_jobs_in_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class ApiSettings:
     lease_seconds: int
     tenant_jobs_in_lane: int
     deduplicate: bool
+    webhooks: WebhookSettings
     log_level: str
 
     @classmethod
@@ -43,6 +44,7 @@ class ApiSettings:
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
             deduplicate=reader.choice("OCR_DEDUPLICATE", "1", ("0", "1")) == "1",
+            webhooks=WebhookSettings.read(reader),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         reader.finish()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_ocr_core.job import Lane
-from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages, read_tenant_jobs_in_lane
+from hybrid_ocr_core.settings import AwsSettings, Reader, WebhookSettings, read_languages, read_tenant_jobs_in_lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class WorkerSettings:
     tenant_jobs_in_lane: int
     lane_weights: Mapping[Lane, int]
     failed_pages_percent: int
+    webhooks: WebhookSettings
     log_level: str
 
     @classmethod
@@ -72,6 +73,7 @@ class WorkerSettings:
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
             lane_weights=_read_lane_weights(reader),
             failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
+            webhooks=WebhookSettings.read(reader),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         )
         reader.expect(

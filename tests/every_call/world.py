@@ -21,12 +21,13 @@ from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import JobId, Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
-from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
@@ -41,6 +42,7 @@ from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
+SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cyBzZWNyZXQ="
 BUDGET = 4
 _PATIENCE = 40
 _ACCOUNT = "123456789012"  # moto's
@@ -69,6 +71,9 @@ class World:
             contents,
             self.clock,
             sleep=lambda _: None,
+        )
+        self.endpoints = EndpointStore(
+            self.clients.dynamodb, settings.table, default_secrets=(SECRET,), clock=self.clock
         )
         self.recogniser = ScriptedRecogniser()
         self.api = self._api()
@@ -231,6 +236,7 @@ class World:
             lease_seconds=60,
             tenant_jobs_in_lane=1,
             deduplicate=True,
+            webhooks=WebhookSettings(secrets=(SECRET,)),
             log_level="INFO",
         )
         services = Services(
@@ -240,6 +246,7 @@ class World:
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
+            endpoints=self.endpoints,
             clock=self.clock,
         )
         return create_app(settings, services).test_client()
