@@ -25,12 +25,13 @@ _log = logging.getLogger(__name__)
 _COURIERS = 4
 #: A receiver that takes its time must not have all of them.
 _MOST_OF_A_TENANT = 3
-_LOOK_MOST = 100
-_MOST_ON_AGENDA = 1000
+#: Many, so that those of one tenant do not hide the others'; only keys are read.
+_LOOK_MOST = 1000
+_MOST_ON_AGENDA = 2000
 #: What is due later is for the next look, of whichever process.
 _SOON = dt.timedelta(minutes=1)
 #: What a try in hand gets when the worker stops; cut short, it is made again by another one.
-_LAST_SECONDS = 5.0
+_LAST_SECONDS = 2.0
 
 
 class Agenda:
@@ -148,7 +149,8 @@ class Couriers:
             except Exception:  # noqa: BLE001 - the border of a thread
                 _log.exception("Looking for events failed.", extra={"action": "webhook_look_failed"})
                 continue
-            for event in due:
+            # In no order, lest all processes of a fleet want the same one.
+            for event in random.sample(due, len(due)):
                 self._agenda.put(event)
             if len(due) == _LOOK_MOST:
                 # There are more: look again when these are about done.

@@ -8,7 +8,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from email.utils import format_datetime
 from pathlib import Path
@@ -285,7 +284,12 @@ def _trickling_lines(connection: socket.socket, end: threading.Event) -> None:
         connection.sendall(b"X: y\r\n")
 
 
-@pytest.mark.parametrize("act", [_silent, _trickling_headers, _trickling_lines])
+def _promising(connection: socket.socket, end: threading.Event) -> None:
+    while not end.wait(0.05):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize("act", [_silent, _trickling_headers, _trickling_lines, _promising])
 def test_a_receiver_that_takes_its_time_has_no_more_than_its_share(
     act: Callable[[socket.socket, threading.Event], None],
 ) -> None:
@@ -302,11 +306,9 @@ def test_a_status_counts_though_its_body_never_ends() -> None:
             connection.sendall(b"x")
 
     with talking(trickle) as port:
-        started = time.monotonic()
         made = Poster(allow_private=True, patience=_SHORT).post(f"http://127.0.0.1:{port}/", {}, b"{}")
 
     assert made.is_success
-    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(
