@@ -2,7 +2,7 @@
 
     from                 method     guard in the ConditionExpression          to
     -                    (the write that ends the job writes it, too)         pending, due at once
-    pending, due         claim      delivery = :pending AND sweep_at <= :now  pending, due after a lease, tried + 1
+    pending, due         claim      sweep_at <= :now, which others lack       pending, due after a lease, tried + 1
     pending              report     owner = :mine                             delivered, failed, disabled; due later
     pending              postpone   owner = :mine                             pending, due later, tried - 1
     any, not being sent  redeliver  no owner, or its lease has lapsed         pending, due at once, tried = 0
@@ -44,7 +44,8 @@ SEND_LEASE = dt.timedelta(minutes=2)
 _TRIES_KEPT = 50
 
 CONDITIONS = {
-    "claim": "delivery = :pending AND sweep_at <= :now",
+    # Only what is pending has a sweep_at.
+    "claim": "sweep_at <= :now",
     "report": "#owner = :mine",
     "postpone": "#owner = :mine",
     "redeliver": "attribute_exists(pk) AND (attribute_not_exists(#owner) OR sweep_at <= :now)",
@@ -83,7 +84,6 @@ class EventStore:
                 condition=CONDITIONS["claim"],
                 update="SET #owner = :owner, sweep_at = :lapses ADD tried :one",
                 values={
-                    ":pending": Delivery.PENDING,
                     ":now": milliseconds(now),
                     ":owner": owner,
                     ":lapses": milliseconds(now + SEND_LEASE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hybrid_ocr_core import logs
 from hybrid_ocr_core.event import TryError
 from hybrid_ocr_worker.webhook_post import MOST_BYTES, Patience, Poster, resolve
 from tests.receiver import Receiver, receiving, talking
@@ -328,6 +330,32 @@ def test_whatever_is_answered_that_is_no_http_is_told(answer: bytes) -> None:
         made = Poster(allow_private=True).post(f"http://127.0.0.1:{port}/", {}, b"{}")
 
     assert (made.status, made.error) == (None, TryError.BROKEN_ANSWER)
+
+
+@pytest.fixture
+def configured_logs() -> Iterator[None]:
+    """As in a worker; afterwards as pytest wants them."""
+    root, warned = logging.getLogger(), logging.getLogger("urllib3.connection").level
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    logs.configure("DEBUG")
+    yield
+    root.handlers, root.level = handlers, level
+    logging.getLogger("urllib3.connection").setLevel(warned)
+
+
+@pytest.mark.usefixtures("configured_logs")
+def test_odd_headers_are_not_logged_with_the_url(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = b"HTTP/1.1 204 No Content\r\nthis is no header\r\n\r\n"
+    with talking(lambda connection, _: connection.sendall(answer)) as port:
+        made = Poster(allow_private=True).post(f"http://127.0.0.1:{port}/canary", {}, b"{}")
+    logging.getLogger("hybrid_ocr_worker").info("alive")
+
+    told = capsys.readouterr().err
+    assert made.status == 204
+    assert "alive" in told
+    assert "canary" not in told
+    assert str(port) not in told
 
 
 def test_a_receiver_without_tls_is_told(receiver: Receiver) -> None:
