@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hybrid_ocr_api.waiting import MOST, Waiting
+from hybrid_ocr_core import exposition
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -41,6 +42,8 @@ threading.stack_size(1 << 20)
 # Loaded once, in the master: half the start-up time, and settings that are wrong end it with exit code 2 instead of
 # having it start workers for ever. Nothing connects before the first request, so the fork shares no connection.
 preload_app = True
+# Whichever process answers /metrics, it answers for all of them.
+exposition.share_with_forks()
 
 # With threads this limits how long a process may be stuck, not how long an upload may take.
 timeout = 120

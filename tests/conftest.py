@@ -1,22 +1,32 @@
-"""AWS by moto, in this process and one thread: its conditions are real, its races are not (see tests/system)."""
+"""AWS by moto, in this process: its conditions are real, and hold between threads as DynamoDB takes one call at a time.
+
+Races of several processes are in tests/system.
+"""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from flask import Flask
 from flask.testing import FlaskClient
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
-from hybrid_ocr_api import create_app
+from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.settings import ApiSettings, TenantLimits
+from hybrid_ocr_api.token_settings import TokenSettings
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
@@ -24,17 +34,19 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
-from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from tests.builders import LEASE, FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 MAX_UPLOAD_BYTES = 1 << 20
 MAX_BATCH_BYTES = 3 << 20
 MAX_BATCH_FILES = 30
@@ -48,7 +60,19 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def aws_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSettings]:
+def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto's tables know nothing of threads: two could win one condition, or change a dictionary that is being read."""
+    process, lock = BotocoreStubber.process_request, threading.Lock()
+
+    def in_turn(self: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+        with lock if "//dynamodb." in request.url else contextlib.nullcontext():
+            return process(self, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", in_turn)
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch, one_call_at_a_time: None) -> Iterator[AwsSettings]:
     """The real template, deployed to moto."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -121,19 +145,39 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 
 
 @pytest.fixture
+def tenant_limits() -> TenantLimits:
+    return TenantLimits()
+
+
+@pytest.fixture
+def token_settings() -> TokenSettings | None:
+    return None
+
+
+@pytest.fixture
+def endpoints(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> EndpointStore:
+    return EndpointStore(clients.dynamodb, aws_settings.table, default_secrets=(WEBHOOK_SECRET,), clock=clock)
+
+
+@pytest.fixture
 def app(
-    clients: AwsClients,
     aws_settings: AwsSettings,
+    clients: AwsClients,
+    tenant_limits: TenantLimits,
+    token_settings: TokenSettings | None,
     store: JobStore,
     batches: BatchStore,
     queue: JobQueue,
     documents: DocumentStore,
     dispatch: Dispatch,
+    endpoints: EndpointStore,
     clock: FakeClock,
 ) -> Flask:
     settings = ApiSettings(
         aws=aws_settings,
         api_key=KEY,
+        key_cache_seconds=30,
+        tokens=token_settings,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
         max_batch_bytes=MAX_BATCH_BYTES,
@@ -141,19 +185,24 @@ def app(
         result_url_seconds=900,
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
+        tenant_limits=tenant_limits,
         deduplicate=False,
+        webhooks=WebhookSettings(secrets=(WEBHOOK_SECRET,)),
         log_level="INFO",
     )
     services = Services(
         settings=settings,
+        identities=identities(settings, clients.dynamodb, clock),
+        quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
         batches=batches,
         keys=IdempotencyKeys(clients.dynamodb, aws_settings.table),
         queue=queue,
         documents=documents,
         dispatch=dispatch,
+        endpoints=endpoints,
         waiting=Waiting(store.stages),
-        patience=Patience(queue.backlog, clock, run=lambda call: call()),
+        patience=Patience(queue.depth, clock, run=lambda call: call()),
         clock=clock,
     )
     return create_app(settings, services)

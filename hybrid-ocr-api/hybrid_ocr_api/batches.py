@@ -7,10 +7,11 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from hybrid_ocr_api import batch_submission, batch_upload, batch_view, idempotency, uploads
+from hybrid_ocr_api import batch_submission, batch_upload, batch_view, idempotency, submission
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
+from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.batch import Batch, BatchId
 from hybrid_ocr_core.errors import BatchNotFound, KeyUsed
 from hybrid_ocr_core.job import Job, JobId
@@ -27,10 +28,12 @@ def create() -> tuple[Response, int]:
     """Accept a batch: 202 once it is committed, whatever became of single files, and again under the same key."""
     parts = services()
     key = idempotency.read_key(request)
+    parts.quotas.check(caller().tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = uploads.read_wishes(form, languages=parts.settings.languages)
+        wishes = submission.read_wishes(parts, caller().tenant, form)
         files = batch_upload.read_files(received, spool, parts.settings)
+        parts.quotas.check_jobs(caller().tenant, sum(isinstance(file, Upload) for file in files))
         headers = {}
         try:
             batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes, key=key)

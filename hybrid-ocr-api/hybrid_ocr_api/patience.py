@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Clock, Job, JobStatus, Lane, Stage, utc_now
-from hybrid_ocr_core.job_queue import Backlog
+from hybrid_ocr_core.job_queue import Depth
 
 _log = logging.getLogger(__name__)
 
@@ -40,23 +40,23 @@ def _in_background(call: Callable[[], None]) -> None:
 
 
 class Patience:
-    """What one process knows of the lanes. ``backlog`` is ``JobQueue.backlog``; ``run`` has a call made some time."""
+    """What one process knows of the lanes. ``depth`` is ``JobQueue.depth``; ``run`` has a call made some time."""
 
     def __init__(
         self,
-        backlog: Callable[[Lane], Backlog],
+        depth: Callable[[Lane], Depth],
         clock: Clock = utc_now,
         *,
         run: Callable[[Callable[[], None]], None] = _in_background,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ask = backlog
+        self._ask = depth
         self._clock = clock
         self._run = run
         self._monotonic = monotonic
         self._lock = threading.Lock()
         #: With when it was heard.
-        self._backlogs: dict[Lane, tuple[float, Backlog]] = {}
+        self._depths: dict[Lane, tuple[float, Depth]] = {}
         self._asked_at: dict[Lane, float] = {}
         self._usual_seconds = _USUAL_SECONDS
 
@@ -66,10 +66,10 @@ class Patience:
             return LEAST_SECONDS  # its progress changes all the time
         if may_ask:
             self._refresh(stage.lane)
-        heard_at, backlog = self._backlogs.get(stage.lane, (-math.inf, None))
-        if backlog is None or self._monotonic() - heard_at > _STALE_SECONDS:
+        heard_at, depth = self._depths.get(stage.lane, (-math.inf, None))
+        if depth is None or self._monotonic() - heard_at > _STALE_SECONDS:
             return LEAST_SECONDS
-        seconds = backlog.waiting * self._usual_seconds / max(1, backlog.in_flight)
+        seconds = depth.waiting * self._usual_seconds / max(1, depth.in_flight)
         return max(LEAST_SECONDS, min(MOST_SECONDS, math.ceil(seconds)))
 
     def learn(self, job: Job) -> None:
@@ -89,6 +89,6 @@ class Patience:
 
     def _look(self, lane: Lane) -> None:
         try:
-            self._backlogs[lane] = (self._monotonic(), self._ask(lane))
+            self._depths[lane] = (self._monotonic(), self._ask(lane))
         except Unavailable as error:
-            _log.warning("%s; Retry-After goes by what is known.", error, extra={"action": "backlog_unknown"})
+            _log.warning("%s; Retry-After goes by what is known.", error, extra={"action": "depth_unknown"})

@@ -7,13 +7,16 @@ from typing import cast
 
 from flask import current_app
 
+from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.patience import Patience
+from hybrid_ocr_api.quotas import Quotas
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_api.slots import Slots
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
@@ -22,15 +25,18 @@ from hybrid_ocr_core.job_store import JobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The stores, the queue, the settings and the time."""
+    """The stores, the queue, who is known and what they may have, the settings and the time."""
 
     settings: ApiSettings
+    identities: Identities
+    quotas: Quotas
     jobs: JobStore
     batches: BatchStore
     keys: IdempotencyKeys
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
+    endpoints: EndpointStore
     waiting: Waiting
     patience: Patience
     slots: Slots = field(default_factory=Slots)

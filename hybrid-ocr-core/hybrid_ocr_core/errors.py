@@ -3,7 +3,7 @@
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
-│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
+│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage · WebhookUrlDenied
 │   ├── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 │   └── IdempotencyMismatch        the Idempotency-Key belongs to another request
 ├── KeyUsed(made)                  an earlier request with this Idempotency-Key made that job or batch
@@ -60,8 +60,10 @@ REQUEST_CODES = frozenset(
         "file_too_large",
         "unsupported_media_type",
         "unsupported_language",
+        "webhook_url_denied",
         "idempotency_mismatch",
         "quota_exceeded",
+        "rate_limited",
         "unavailable",
     }
 )
@@ -134,6 +136,12 @@ class KeyUsed(HybridOcrError):
     def __init__(self, made: str) -> None:
         super().__init__("an earlier request with this Idempotency-Key was accepted")
         self.made = made
+
+
+class WebhookUrlDenied(RequestError):
+    """Nothing is sent there, whatever answers."""
+
+    code = "webhook_url_denied"
 
 
 class JobNotFound(HybridOcrError):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed
-from hybrid_ocr_core.job_item import SCHEMA, Item
+from hybrid_ocr_core.job_item import COMMON_SCHEMA, Item
 from hybrid_ocr_core.table import Put, Table
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class KeyedRequest:
         """The write that belongs into the transaction which makes ``made``."""
         item = {
             **self.item_key,
-            "v": SCHEMA,
+            "v": COMMON_SCHEMA,
             "made": made,
             "fingerprint": self.fingerprint,
             "expires_at": int((self.at + KEPT).timestamp()),

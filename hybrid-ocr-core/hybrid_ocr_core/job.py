@@ -67,6 +67,19 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventId:
+    """Names the event that a job has ended; ``attempt`` is the job's own at that moment, and ends a job once."""
+
+    job: JobId
+    attempt: int
+
+    @property
+    def webhook_id(self) -> str:
+        """What a receiver tells copies by: the same for every try."""
+        return f"evt_{self.job.job_id}_{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """A job that is DONE, FAILED or erased, and who is to hear of that."""
 
@@ -74,6 +87,10 @@ class Ended:
     lane: Lane
     #: Jobs with the same content, held until this one ends.
     followers: frozenset[str]
+    #: That were read for it: none if it is not DONE, or if its result is a copy.
+    pages: int = 0
+    #: What its ``webhook_url`` is to be told.
+    event: EventId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +168,8 @@ class Lease:
     attempt: int
     owner: str
     expires_at: dt.datetime
+    #: Does the job have a ``webhook_url``? Then the write that ends it writes an event, too.
+    has_webhook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +187,7 @@ class Job:
     document: Document
     options: JobOptions
     client_reference: str | None = None
+    webhook_url: str | None = None
     lane: Lane = Lane.NORMAL
     #: Its tenant has no place for it in the lane yet: there is no message.
     is_held: bool = False
@@ -176,6 +196,8 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: The request that submitted it; see ``trace``.
+    traceparent: str | None = None
     #: When it was claimed last, if it was.
     started_at: dt.datetime | None = None
     lease_expires_at: dt.datetime | None = None
@@ -202,4 +224,6 @@ class Job:
     @property
     def ended(self) -> Ended:
         """What to tell of it when it is over."""
-        return Ended(job=self.id, lane=self.lane, followers=self.followers)
+        pages = self.result.pages if self.result and self.result.deduplicated_from is None else 0
+        event = EventId(job=self.id, attempt=self.attempt) if self.webhook_url and self.status.is_terminal else None
+        return Ended(job=self.id, lane=self.lane, followers=self.followers, pages=pages, event=event)

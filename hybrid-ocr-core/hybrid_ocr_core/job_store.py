@@ -33,6 +33,9 @@ The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that som
 terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
 conditional write on the item.
 
+The writes that end a job (complete, fail, exhaust) write its event, too, where it has a ``webhook_url``: in one
+transaction, which needs no rights of its own. Without one they are single writes.
+
 IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its index ``open``.
 """
 
@@ -42,10 +45,10 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hybrid_ocr_core import job_item
+from hybrid_ocr_core import job_item, metrics
 from hybrid_ocr_core.chunk_store import ChunkStore
 from hybrid_ocr_core.errors import (
     AttemptsExhausted,
@@ -57,11 +60,13 @@ from hybrid_ocr_core.errors import (
     LeaseLost,
     NotToBeFollowed,
 )
+from hybrid_ocr_core.event_store import EventStore, written_with
 from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import (
     Clock,
     Document,
     Ended,
+    EventId,
     Job,
     JobFailure,
     JobId,
@@ -143,6 +148,13 @@ class OpenLane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A held job was let go."""
+
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resend:
     """What to send, and where: the job's own message, or those of the chunks of this split that nobody works on.
 
@@ -152,6 +164,7 @@ class Resend:
     lane: Lane
     split: int | None
     is_held: bool
+    traceparent: str | None
 
 
 class JobStore:
@@ -170,6 +183,8 @@ class JobStore:
         self._clock = clock
         #: The parts of those jobs that are split.
         self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
+        #: That those with a ``webhook_url`` have ended.
+        self.events = EventStore(client, table, clock=clock)
 
     def create(self, job: Job, request: KeyedRequest | None = None) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message.
@@ -185,11 +200,12 @@ class JobStore:
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
         if request is None:
             self._table.put(item, condition=CONDITIONS["create"])
-            return
-        new = Put(item=item, condition=CONDITIONS["create"])
-        written, refused = self._table.transact([request.record(job.job_id), new])
-        if not written:
-            request.check(refused[0], made=job.job_id)
+        else:
+            new = Put(item=item, condition=CONDITIONS["create"])
+            written, refused = self._table.transact([request.record(job.job_id), new])
+            if not written:
+                request.check(refused[0], made=job.job_id)
+        metrics.job_created(job)
 
     def get(self, job: JobId) -> Job:
         """Read a job, strongly consistent.
@@ -230,8 +246,8 @@ class JobStore:
             return False
         raise NotToBeFollowed("its result will be of no use")
 
-    def admit(self, job: JobId) -> bool:
-        """Let a held job go: it has a place now. False when someone else did so.
+    def admit(self, job: JobId) -> Admitted | None:
+        """Let a held job go: it has a place now. None when someone else did so.
 
         A crash between this write and the send leaves the job to the sweeper.
 
@@ -248,10 +264,11 @@ class JobStore:
             values={":queued": JobStatus.QUEUED, ":sweep_at": sweep_at, ":stamp": job_item.stamp(now), ":one": 1},
         )
         if written or item.get("sweep_at") == sweep_at:
-            return True
+            metrics.job_moved("admit", job_item.to_lane(item))
+            return Admitted(traceparent=item.get("traceparent"))
         if not item or "erased_at" in item or JobStatus(item["status"]).is_terminal:
             raise self._why_not_claimed(item, now)
-        return False
+        return None
 
     def get_all(self, jobs: Sequence[JobId]) -> dict[JobId, Job]:
         """Read many, each strongly consistent; those that do not exist or were erased are left out."""
@@ -302,7 +319,10 @@ class JobStore:
         if not written and item.get("owner") != owner:
             raise self._why_not_claimed(item, now)
         found = job_item.to_job(item)
-        return found, Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at)
+        metrics.job_claimed(found, now)
+        has_webhook = found.webhook_url is not None
+        lease = Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at, has_webhook=has_webhook)
+        return found, lease
 
     def renew(self, lease: Lease, progress: Progress | None = None, document: Document | None = None) -> Lease:
         """Move the lease's expiry on, and carry the progress and what the preflight found out.
@@ -325,7 +345,7 @@ class JobStore:
             sets.append("document = :document")
             values[":document"] = job_item.from_document(document)
         self._update_mine(lease, "renew", update="SET " + ", ".join(sets), values=values)
-        return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
+        return replace(lease, expires_at=expires_at)
 
     def complete(self, lease: Lease, document: Document, result: Result) -> Ended:
         """PROCESSING -> DONE, pointing at the files of this very attempt.
@@ -333,10 +353,13 @@ class JobStore:
         Raises:
             LeaseLost: fenced off; the files of this attempt stay unseen.
         """
+        now = self._clock()
         progress = Progress(pages_done=result.pages, pages_total=result.pages)
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "complete",
+            event=written_with(event, JobStatus.DONE, None, now) if lease.has_webhook else None,
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
             " updated_at = :stamp REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -344,10 +367,11 @@ class JobStore:
                 ":result": job_item.from_result(result),
                 ":document": job_item.from_document(document),
                 ":progress": job_item.from_progress(progress),
-                ":stamp": job_item.stamp(self._clock()),
+                ":stamp": job_item.stamp(now),
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
+        metrics.job_done(job_item.to_job(item))
         return job_item.to_ended(item)
 
     def fail(self, lease: Lease, failure: JobFailure) -> Ended:
@@ -356,19 +380,23 @@ class JobStore:
         Raises:
             LeaseLost: fenced off.
         """
+        now = self._clock()
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "fail",
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if lease.has_webhook else None,
             update="SET #status = :failed, failure = :failure, updated_at = :stamp"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
                 ":failed": JobStatus.FAILED,
                 ":failure": job_item.from_failure(failure),
-                ":stamp": job_item.stamp(self._clock()),
+                ":stamp": job_item.stamp(now),
             },
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
         )
+        metrics.job_failed("fail", job_item.to_job(item))
         return job_item.to_ended(item)
 
     def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
@@ -380,7 +408,7 @@ class JobStore:
             LeaseLost: fenced off.
         """
         now = self._clock()
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "release",
             update="SET #status = :queued, sweep_at = :sweep_at, last_error = :reason, updated_at = :stamp,"
@@ -394,6 +422,7 @@ class JobStore:
             },
             shows=lambda item: item.get("status") == JobStatus.QUEUED,
         )
+        metrics.job_moved("release", job_item.to_lane(item))
 
     def split(self, lease: Lease, document: Document, *, chunks: int, pages: int) -> None:
         """Leave the job to its chunks, which are there: no lease, until the last of them is home.
@@ -406,7 +435,7 @@ class JobStore:
             LeaseLost: fenced off; the chunks of this attempt stay unseen.
         """
         now = self._clock()
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "split",
             update="SET split_by = :mine, chunks = :chunks, chunks_left = :chunks, progress = :progress,"
@@ -423,6 +452,7 @@ class JobStore:
             shows=lambda item: item.get("split_by") == lease.attempt,
             leaves=lease.attempt + 1,
         )
+        metrics.job_moved("split", job_item.to_lane(item))
 
     def exhaust(self, job: Job) -> tuple[JobFailure, Ended]:
         """A free job whose budget is used up -> FAILED ``out_of_attempts``, with the last reason.
@@ -437,9 +467,11 @@ class JobStore:
             message=f"gave up after {job.budget_used} attempts; the last ended with: {reason}",
             retryable=True,
         )
+        event = EventId(job=job.id, attempt=job.attempt)
         written, item = self._update(
             job.id,
             condition=CONDITIONS["exhaust"],
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if job.webhook_url else None,
             update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
             values={
@@ -457,6 +489,8 @@ class JobStore:
         is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
         if not written and not is_already:
             raise LeaseLost("the job is not free any more")
+        if written:
+            metrics.job_failed("exhaust", job_item.to_job(item))
         return failure, job_item.to_ended(item)
 
     def due(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob | OpenLane]:
@@ -495,10 +529,12 @@ class JobStore:
             written, item = self._update(entry.job, condition=SPLIT_CONDITIONS["resend"], update=update, values=values)
         if not written and item.get("sweep_at") != sweep_at:
             return None
+        metrics.job_moved("resend", job_item.to_lane(item))
         return Resend(
             lane=job_item.to_lane(item),
             split=int(item["split_by"]) if item.get("chunks_left") else None,
             is_held="held" in item,
+            traceparent=item.get("traceparent"),
         )
 
     def redrive(self, job: JobId) -> Job | None:
@@ -528,6 +564,8 @@ class JobStore:
         )
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
+        if written:
+            metrics.job_moved("redrive", job_item.to_lane(item))
         # A lost response shows our own QUEUED; sending once more than needed is harmless.
         return job_item.to_job(item) if written or item["status"] == JobStatus.QUEUED else None
 
@@ -545,8 +583,8 @@ class JobStore:
             condition=CONDITIONS["erase"],
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
-            " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left, held",
+            " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
+            " lease_expires_at, split_by, chunks, chunks_left, held, traceparent",
             values={
                 ":stamp": job_item.stamp(now),
                 ":shard": OPEN_SHARD,
@@ -557,6 +595,8 @@ class JobStore:
         )
         if not written and "erased_at" not in item:
             raise JobNotFound("there is no such job")
+        if written:
+            metrics.job_moved("erase", job_item.to_lane(item))
         return job_item.to_ended(item)
 
     def purged(self, entry: OpenJob) -> None:
@@ -614,6 +654,7 @@ class JobStore:
         values: Mapping[str, Any],
         shows: Callable[[Item], bool] = lambda _item: False,
         leaves: int | None = None,
+        event: Write | None = None,
     ) -> Item:
         """A fenced write: needs PROCESSING and this lease's attempt. Returns the item as it is now.
 
@@ -624,6 +665,7 @@ class JobStore:
             condition=_FENCED[transition],
             update=f"{update} ADD version :one",
             values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
+            event=event,
         )
         is_ours = item.get("attempt") == (leaves or lease.attempt) and "erased_at" not in item and shows(item)
         if not written and not is_ours:
@@ -637,10 +679,19 @@ class JobStore:
         condition: str,
         update: str,
         values: Mapping[str, Any] | None = None,
+        event: Write | None = None,
     ) -> tuple[bool, Item]:
-        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it)."""
+        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it).
+
+        With an event it is written as well, or neither is.
+        """
         write = Write(key=key_of(job), condition=condition, update=update, values=values or {})
-        return self._table.update(write)
+        if event is None:
+            return self._table.update(write)
+        written, refused = self._table.transact([write, event])
+        # A transaction does not tell what it made. A crash here leaves a job that has ended and whose message comes
+        # back; its event is due.
+        return written, self._table.get(key_of(job)) if written else refused[0]
 
 
 def _is_unheld(item: Item) -> bool:

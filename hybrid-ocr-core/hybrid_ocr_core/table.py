@@ -204,6 +204,30 @@ class Table:
             )
         return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
 
+    def count(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        most: int,
+        **options: Any,  # noqa: ANN401 - boto3's own
+    ) -> int:
+        """How many items a query finds; not all of them are counted if they are more than ``most``."""
+        found = 0
+        while True:
+            with unavailable_on_error(_PART):
+                response = self._client.query(
+                    TableName=self._name,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeValues=serialise(values),
+                    Select="COUNT",
+                    **options,
+                )
+            found += response["Count"]
+            if found > most or "LastEvaluatedKey" not in response:
+                return found
+            options["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
 
 def _kind(write: Write | Put) -> str:
     if isinstance(write, Put):

@@ -11,19 +11,26 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from hybrid_ocr_core import aws, logs
+from hybrid_ocr_core import aws, exposition, logs
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
+from hybrid_ocr_core.job import DEFAULT_TENANT
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
+from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
+from hybrid_ocr_worker.courier import Courier
+from hybrid_ocr_worker.couriers import Agenda, Couriers
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.intake import Intake
+from hybrid_ocr_worker.lane_watch import EVERY_SECONDS, count_messages
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
@@ -31,7 +38,8 @@ from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 from hybrid_ocr_worker.supervisor import Supervisor
-from hybrid_ocr_worker.sweeper import Sweeper, sweep_forever
+from hybrid_ocr_worker.sweeper import Sweeper, repeat, sweep_forever
+from hybrid_ocr_worker.webhook_post import Poster
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +58,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             return _sweep(settings, orphans=parsed.orphans)
         if parsed.command == "dlq":
             return _dead_letters(settings, parsed.action, getattr(parsed, "job_ids", []))
+        if parsed.command == "webhook-secret":
+            return _webhook_secret(settings, parsed.action, parsed.tenant)
         processes = parsed.processes or settings.processes
         return _consume(settings) if processes == 1 else _supervise(settings, processes, environment)
     except SettingsError as error:
@@ -79,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--orphans", action="store_true", help="also delete objects that no job points to (lists the bucket)"
     )
+    secret = commands.add_parser("webhook-secret", help="what the webhooks of a tenant are signed with")
+    secret.add_argument(
+        "action",
+        choices=("rotate", "retire"),
+        help="rotate: print a new one, and sign with that and the one before it; retire: with the new one only",
+    )
+    secret.add_argument("--tenant", default=DEFAULT_TENANT, help="default: %(default)s")
     letters = commands.add_parser("dlq", help="the dead letters: messages of jobs that were given up")
     actions = letters.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="show them; they stay where they are")
@@ -118,11 +135,35 @@ def _consume(settings: WorkerSettings) -> int:
             name="sweeper",
             daemon=True,
         ).start()
+        if settings.metrics_port:
+            _show_metrics(settings, parts.queue, shutdown.requested)
         _log.info("Ready for jobs.", extra={"action": "worker_ready"})
-        Consumer(intake, processor, shutdown).run()
+        with _couriers(settings, parts):
+            Consumer(intake, processor, shutdown).run()
     shutil.rmtree(scratch, ignore_errors=True)
     _log.info("Stopped.", extra={"action": "worker_stopped"})
     return 0
+
+
+def _show_metrics(settings: WorkerSettings, queue: JobQueue, stop: threading.Event) -> None:
+    """Serve the numbers of all processes of this machine, as each of them does.
+
+    Raises:
+        SettingsError: the port cannot be had.
+    """
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        exposition.serve(host, port)
+    except OSError as error:
+        raise SettingsError([f"OCR_METRICS_PORT={port} cannot be listened at on {host}: {error.strerror}"]) from error
+    threading.Thread(
+        target=repeat,
+        args=(partial(count_messages, queue),),
+        # As with the sweeps: together the processes of a machine ask once in the interval.
+        kwargs={"every_seconds": EVERY_SECONDS * settings.processes, "stop": stop},
+        name="lane-watch",
+        daemon=True,
+    ).start()
 
 
 def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[str, str]) -> int:
@@ -130,6 +171,8 @@ def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[st
     shutdown.install()
     command = [sys.executable, str(Path(sys.argv[0]).resolve()), "consume", "--processes", "1"]
     children = {**environment, "OCR_WORKER_PROCESSES": str(processes)}
+    if settings.metrics_port:
+        children[exposition.VARIABLE] = str(exposition.make_directory())
     supervisor = Supervisor([command] * processes, children)
     supervisor.run(shutdown.requested, grace_seconds=settings.grace_seconds + _MARGIN_SECONDS)
     return 0
@@ -153,6 +196,22 @@ def _sweeper(settings: WorkerSettings, parts: _Parts) -> Sweeper:
         parts.letters,
         chunks_in_lane=settings.chunks_in_lane,
     )
+
+
+def _couriers(settings: WorkerSettings, parts: _Parts) -> Couriers:
+    poster = Poster(allow_private=settings.webhooks.allow_private)
+    courier = Courier(parts.store, parts.endpoints, poster)
+    look_seconds = settings.sweep_seconds * settings.processes
+    return Couriers(courier, parts.store.events, parts.agenda, look_seconds=look_seconds)
+
+
+def _webhook_secret(settings: WorkerSettings, action: str, tenant: str) -> int:
+    endpoints = _connect(settings).endpoints
+    if action == "rotate":
+        print(endpoints.rotate(tenant))
+    else:
+        endpoints.retire(tenant)
+    return 0
 
 
 def _dead_letters(settings: WorkerSettings, action: str, job_ids: Sequence[str]) -> int:
@@ -182,6 +241,8 @@ class _Parts:
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
+    endpoints: EndpointStore
+    agenda: Agenda
     letters: DeadLetterQueue | None
 
 
@@ -192,11 +253,15 @@ def _connect(settings: WorkerSettings) -> _Parts:
     letters_url = settings.aws.dead_letter_queue_url
     queue = JobQueue(clients.sqs, settings.aws.queue_urls, letters_url, long_poll=clients.sqs_long_poll)
     places = Places(clients.dynamodb, table, most=settings.tenant_jobs_in_lane, lease=lease)
+    usage = Usage(clients.dynamodb, table) if settings.tenant_pages_a_day else None
+    agenda = Agenda()
     return _Parts(
         store=store,
         queue=queue,
         documents=DocumentStore(clients.s3, settings.aws.bucket),
-        dispatch=Dispatch(store, queue, places),
+        dispatch=Dispatch(store, queue, places, usage=usage, announce=agenda.put),
+        endpoints=EndpointStore(clients.dynamodb, table, default_secrets=settings.webhooks.secrets),
+        agenda=agenda,
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )
 

@@ -12,7 +12,7 @@ from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import JobStatus, Lane, Stage
-from hybrid_ocr_core.job_queue import Backlog, JobQueue
+from hybrid_ocr_core.job_queue import Depth, JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import START, FakeClock, a_document, a_job, a_result
 from tests.faults import away
@@ -24,17 +24,17 @@ class Lanes:
     """What SQS says, and how often it was asked."""
 
     def __init__(self, waiting: int, in_flight: int) -> None:
-        self.answer: Backlog | None = Backlog(waiting=waiting, in_flight=in_flight)
+        self.answer: Depth | None = Depth(waiting=waiting, in_flight=in_flight)
         self.asked: list[Lane] = []
 
-    def __call__(self, lane: Lane) -> Backlog:
+    def __call__(self, lane: Lane) -> Depth:
         self.asked.append(lane)
         if self.answer is None:
             raise Unavailable("SQS", "away")
         return self.answer
 
 
-def _patience(lanes: Callable[[Lane], Backlog], clock: FakeClock, usual_seconds: float = 1) -> Patience:
+def _patience(lanes: Callable[[Lane], Depth], clock: FakeClock, usual_seconds: float = 1) -> Patience:
     def run(call: Callable[[], None]) -> None:
         call()
 
@@ -133,8 +133,8 @@ def test_a_lane_tells_how_many_messages_wait_and_how_many_are_taken(queue: JobQu
         queue.send(a_job().id, Lane.HIGH)
     queue.receive(Lane.HIGH, visibility_seconds=60, wait_seconds=0)
 
-    assert queue.backlog(Lane.HIGH) == Backlog(waiting=2, in_flight=1)
-    assert queue.backlog(Lane.LOW) == Backlog(waiting=0, in_flight=0)
+    assert queue.depth(Lane.HIGH) == Depth(waiting=2, in_flight=1)
+    assert queue.depth(Lane.LOW) == Depth(waiting=0, in_flight=0)
 
 
 def test_a_job_in_a_long_lane_says_so(client: FlaskClient, store: JobStore, queue: JobQueue) -> None:

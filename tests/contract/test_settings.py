@@ -13,10 +13,10 @@ from dotenv import dotenv_values
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.errors import SettingsError
 from hybrid_ocr_worker.settings import WorkerSettings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WEBHOOK_SECRET
 
 _SOURCES = ("hybrid-ocr-api", "hybrid-ocr-core", "hybrid-ocr-worker", "infra")
-_REQUIRED = {"AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL", "OCR_API_KEY"}
+_REQUIRED = {"AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL"}
 
 
 def _example() -> dict[str, str]:
@@ -45,7 +45,8 @@ def test_every_variable_has_a_comment() -> None:
 @pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
 def test_the_example_shows_the_defaults(settings: type[ApiSettings | WorkerSettings]) -> None:
     example = _example()
-    least = {name: example[name] for name in (*_REQUIRED, "OCR_SQS_URL_HIGH", "OCR_SQS_URL_LOW", "OCR_SQS_DLQ_URL")}
+    queues = ("OCR_SQS_URL_HIGH", "OCR_SQS_URL_LOW", "OCR_SQS_DLQ_URL")
+    least = {name: example[name] for name in (*_REQUIRED, *queues, "OCR_API_KEY")}
 
     assert asdict(settings.from_env(example)) == asdict(settings.from_env(least))
 
@@ -55,13 +56,30 @@ def test_all_mistakes_are_told_at_once() -> None:
         WorkerSettings.from_env({"OCR_LEASE_SECONDS": "soon", "OCR_ENGINE": "abacus", "OCR_HEARTBEAT_SECONDS": "50"})
 
     told = "\n".join(error.value.problems)
-    for name in (*_REQUIRED - {"OCR_API_KEY"}, "OCR_LEASE_SECONDS", "OCR_ENGINE", "OCR_HEARTBEAT_SECONDS"):
+    for name in (*_REQUIRED, "OCR_LEASE_SECONDS", "OCR_ENGINE", "OCR_HEARTBEAT_SECONDS"):
         assert name in told
 
 
-def test_the_key_is_required() -> None:
-    example = _example()
-    example["OCR_API_KEY"] = ""
+def test_there_need_not_be_a_key_in_the_settings() -> None:
+    assert ApiSettings.from_env({**_example(), "OCR_API_KEY": ""}).api_key == ""
 
-    with pytest.raises(SettingsError, match="OCR_API_KEY"):
-        ApiSettings.from_env(example)
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_webhooks_may_be_signed_with_several_secrets(settings: type[ApiSettings | WorkerSettings]) -> None:
+    first, second = WEBHOOK_SECRET, "whsec_" + "b3RoZXIg" * 5
+    for separator in (",", " ", ", "):
+        found = settings.from_env({**_example(), "OCR_WEBHOOK_SECRET": f"{first}{separator}{second}"})
+        assert found.webhooks.secrets == (first, second)
+        assert first not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "secret", ["changeme", "whsec_", "whsec_c2hvcnQ=", "whsec_" + "b3RoZXIg" * 20, "whsec_%%%%" + "b3RoZXIg" * 5]
+)
+def test_a_secret_that_is_none_is_told_and_not_shown(secret: str) -> None:
+    with pytest.raises(SettingsError, match="OCR_WEBHOOK_SECRET: number 2") as error:
+        WorkerSettings.from_env({**_example(), "OCR_WEBHOOK_SECRET": f"{WEBHOOK_SECRET},{secret}"})
+
+    told = "\n".join(error.value.problems)
+    assert WEBHOOK_SECRET not in told
+    assert secret == "whsec_" or secret not in told

@@ -43,7 +43,8 @@ def test_no_log_line_holds_anything_of_the_document_or_the_caller(
         data={"file": (io.BytesIO(content), "canary-name.pdf"), "client_reference": "canary-reference"},
         headers={
             "User-Agent": "canary-agent",
-            "X-Request-Id": "canary-request",
+            "X-Request-Id": "canary request",
+            "traceparent": "canary-trace",
             "Idempotency-Key": "canary-of-idempotency",
         },
     )
