@@ -34,6 +34,10 @@ _NO_TRUTH = {"ocrmypdf/gt/linn.txt"}
 #: Of a long born-digital document, so that it does not outweigh all others.
 _MOST_PAGES = 12
 _LEAST_WORDS = 40
+#: Of a page of prose, at least so many of what stands between blanks are words. Formulas and plots are not: their text
+#: layer breaks them up otherwise than a reader does, and most of what would be wrong by it is right.
+_LEAST_PROSE = 0.5
+_WORD = re.compile(r"[^\W\d_]{2}")
 #: Words that two texts share, of all they have, from which on they are one.
 _SAME_TEXT = 0.5
 
@@ -54,6 +58,11 @@ class Sample:
     is_real: bool
     copies: int = 1
 
+    @property
+    def is_prose(self) -> bool:
+        """Is the truth one that a word can be held against?"""
+        return sum(_WORD.search(word) is not None for word in self.truth) >= _LEAST_PROSE * len(self.truth)
+
 
 def samples(corpus: Path, directory: Path) -> list[Sample]:
     """List all of them; the printed ones are made in the directory."""
@@ -69,12 +78,13 @@ def samples(corpus: Path, directory: Path) -> list[Sample]:
 
 
 def halves(found: list[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Split by document: each, in an order by chance, comes to the half that has fewer words."""
+    """Split by document: each, the real ones first, in an order by chance, comes to the half that has fewer words."""
     documents = sorted({sample.document for sample in found})
     Random(seed).shuffle(documents)
+    real = {sample.document for sample in found if sample.is_real}
     parts: tuple[list[Sample], list[Sample]] = [], []
     sizes = [0.0, 0.0]
-    for document in documents:
+    for document in sorted(documents, key=lambda document: document not in real):
         half = sizes.index(min(sizes))
         members = [sample for sample in found if sample.document == document]
         parts[half].extend(members)

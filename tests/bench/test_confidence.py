@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -95,14 +96,14 @@ def test_a_fit_brings_claims_to_the_truth() -> None:
     assert calibration(95) > 75
 
 
-def _sample(document: str, words: int, copies: int = 1) -> Sample:
+def _sample(document: str, words: int, copies: int = 1, *, is_real: bool = True) -> Sample:
     return Sample(
         name=document,
         path=Path(document),
         languages=("eng",),
         truth=("word",) * words,
         document=document,
-        is_real=True,
+        is_real=is_real,
         copies=copies,
     )
 
@@ -118,6 +119,22 @@ def test_a_document_is_on_one_side_only_and_copies_weigh_as_one(seed: int) -> No
     sizes = [sum(len(sample.truth) / sample.copies for sample in half) for half in (fitted, tested)]
     assert min(sizes) >= 600
     assert halves(found, seed) == (fitted, tested)
+
+
+@given(st.integers(0, 100))
+def test_either_half_has_real_scans(seed: int) -> None:
+    found = [_sample(f"real-{number}", 100) for number in range(4)]
+    found += [_sample(f"printed-{number}", 100, is_real=False) for number in range(12)]
+
+    for half in halves(found, seed):
+        assert sum(sample.is_real for sample in half) == 2
+
+
+def test_formulas_are_no_prose() -> None:
+    sample = _sample("page", 1)
+
+    assert replace(sample, truth=tuple(folded("Sei X ein Raum, d eine Metrik."))).is_prose
+    assert not replace(sample, truth=tuple(folded("Sei x ∈ X : ( x 1 , . . . , x n ) ↦ 2 y"))).is_prose
 
 
 def test_the_diagram_is_drawn() -> None:

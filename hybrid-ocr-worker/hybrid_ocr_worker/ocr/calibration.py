@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +35,12 @@ class Calibration:
             raise ValueError("the points must rise")
         if points[0][1] < 0 or points[-1][1] > 100:
             raise ValueError("a share is 0 to 100")
-        self._scores, self._shares = zip(*points, strict=True)
+        self._points = tuple(points)
 
     def __call__(self, score: float) -> float:
         """Tesseract's confidence, 0 to 100 -> the share of such words that are right, 0 to 100."""
-        end = min(max(bisect_left(self._scores, score), 1), len(self._scores) - 1)
-        x0, x1 = self._scores[end - 1 : end + 1]
-        y0, y1 = self._shares[end - 1 : end + 1]
+        end = bisect_left(self._points, score, 1, len(self._points) - 1, key=itemgetter(0))
+        (x0, y0), (x1, y1) = self._points[end - 1 : end + 1]
         return y0 + (y1 - y0) * min(max((score - x0) / (x1 - x0), 0.0), 1.0)
 
 
