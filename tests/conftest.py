@@ -13,9 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from moto import mock_aws
 
-from hybrid_ocr_api import create_app
+from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.settings import ApiSettings, TenantLimits
+from hybrid_ocr_api.token_settings import TokenSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
@@ -118,8 +119,21 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 
 
 @pytest.fixture
+def tenant_limits() -> TenantLimits:
+    return TenantLimits()
+
+
+@pytest.fixture
+def token_settings() -> TokenSettings | None:
+    return None
+
+
+@pytest.fixture
 def app(
     aws_settings: AwsSettings,
+    clients: AwsClients,
+    tenant_limits: TenantLimits,
+    token_settings: TokenSettings | None,
     store: JobStore,
     batches: BatchStore,
     queue: JobQueue,
@@ -130,6 +144,8 @@ def app(
     settings = ApiSettings(
         aws=aws_settings,
         api_key=KEY,
+        key_cache_seconds=30,
+        tokens=token_settings,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
         max_batch_bytes=MAX_BATCH_BYTES,
@@ -137,11 +153,14 @@ def app(
         result_url_seconds=900,
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
+        tenant_limits=tenant_limits,
         deduplicate=False,
         log_level="INFO",
     )
     services = Services(
         settings=settings,
+        identities=identities(settings, clients.dynamodb, clock),
+        quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
         batches=batches,
         queue=queue,

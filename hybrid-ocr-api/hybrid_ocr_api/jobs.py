@@ -25,6 +25,7 @@ _RETRY_AFTER_SECONDS = 1
 def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed."""
     parts = services()
+    parts.quotas.check(caller().tenant)
     uploads.refuse_other_forms(request.mimetype)
     wishes = uploads.read_wishes(request.form, languages=parts.settings.languages)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)

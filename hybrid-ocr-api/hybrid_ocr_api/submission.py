@@ -15,6 +15,7 @@ import uuid
 
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
@@ -62,4 +63,5 @@ def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wish
         lane=wishes.lane,
         client_reference=wishes.client_reference,
         batch_id=batch_id,
+        traceparent=trace.traceparent(),
     )

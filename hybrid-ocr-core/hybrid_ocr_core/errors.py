@@ -60,6 +60,7 @@ REQUEST_CODES = frozenset(
         "unsupported_language",
         "idempotency_mismatch",
         "quota_exceeded",
+        "rate_limited",
         "unavailable",
     }
 )

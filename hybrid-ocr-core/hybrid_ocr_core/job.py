@@ -65,6 +65,8 @@ class Ended:
     lane: Lane
     #: Jobs with the same content, held until this one ends.
     followers: frozenset[str]
+    #: That were read for it: none if it is not DONE, or if its result is a copy.
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,8 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: The request that submitted it; see ``trace``.
+    traceparent: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None
@@ -186,4 +190,5 @@ class Job:
     @property
     def ended(self) -> Ended:
         """What to tell of it when it is over."""
-        return Ended(job=self.id, lane=self.lane, followers=self.followers)
+        pages = self.result.pages if self.result and self.result.deduplicated_from is None else 0
+        return Ended(job=self.id, lane=self.lane, followers=self.followers, pages=pages)

@@ -80,6 +80,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item["client_reference"] = job.client_reference
     if job.batch_id is not None:
         item["batch_id"] = job.batch_id
+    if job.traceparent is not None:
+        item["traceparent"] = job.traceparent
     return item
 
 
@@ -111,6 +113,7 @@ def to_job(item: Item) -> Job:
         leader=item.get("leader"),
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
+        traceparent=item.get("traceparent"),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None
@@ -132,7 +135,9 @@ def to_lane(item: Item) -> Lane:
 
 def to_ended(item: Item) -> Ended:
     """Read from the item of a job that is over, or its tombstone."""
-    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())))
+    result = item.get("result", {})
+    pages = int(result["pages"]) if result and result.get("deduplicated_from") is None else 0
+    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())), pages=pages)
 
 
 def from_options(options: JobOptions) -> Item:

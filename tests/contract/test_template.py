@@ -66,7 +66,8 @@ def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
 
 
 def test_the_index_of_open_jobs_carries_what_the_sweeper_reads(resources: dict[str, Any]) -> None:
-    (index,) = resources["Table"]["GlobalSecondaryIndexes"]
+    sweep, count = resources["Table"]["GlobalSecondaryIndexes"]
 
-    assert index["IndexName"] == "open"
-    assert set(index["Projection"]["NonKeyAttributes"]) == {"resends", "erased_at"}
+    assert (sweep["IndexName"], count["IndexName"]) == ("open", "tenant")
+    assert set(sweep["Projection"]["NonKeyAttributes"]) == {"resends", "erased_at"}
+    assert set(count["Projection"]["NonKeyAttributes"]) == {"erased_at"}
