@@ -13,9 +13,13 @@ import datetime as dt
 import logging
 import uuid
 
+from werkzeug.datastructures import ImmutableMultiDict
+
+from hybrid_ocr_api import uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
+from hybrid_ocr_core.errors import WebhookUrlDenied
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
@@ -47,6 +51,22 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
     return job
 
 
+def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]) -> Wishes:
+    """What a client asks for, as far as it can be had here.
+
+    Raises:
+        RequestError: as ``uploads.read_wishes``; WebhookUrlDenied also where there is nothing to sign a webhook with.
+        Unavailable: DynamoDB is away.
+    """
+    settings = parts.settings
+    wishes = uploads.read_wishes(
+        form, languages=settings.languages, allow_private_webhooks=settings.webhooks.allow_private
+    )
+    if wishes.webhook_url is not None and not parts.endpoints.secrets(tenant):
+        raise WebhookUrlDenied("webhooks are not set up here: there is no secret to sign them with")
+    return wishes
+
+
 def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wishes, batch_id: str | None = None) -> Job:
     """A job as it is accepted."""
     return Job(
@@ -62,6 +82,7 @@ def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wish
         options=wishes.options,
         lane=wishes.lane,
         client_reference=wishes.client_reference,
+        webhook_url=wishes.webhook_url,
         batch_id=batch_id,
         traceparent=trace.traceparent(),
     )

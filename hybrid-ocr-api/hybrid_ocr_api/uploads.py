@@ -10,7 +10,7 @@ from typing import IO
 
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
-from hybrid_ocr_core import media
+from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
 from hybrid_ocr_core.job import Document, Lane
 from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
@@ -20,7 +20,7 @@ _LONGEST_NAME = 255
 _NO_FILE = "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf"
 _LONGEST_REFERENCE = 256
 
-FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference"})
+FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference", "webhook_url"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class Wishes:
     options: JobOptions
     lane: Lane
     client_reference: str | None
+    webhook_url: str | None = None
 
 
 def refuse_other_forms(media_type: str) -> None:
@@ -81,12 +82,15 @@ def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload
     return Upload(stream=stream, document=document)
 
 
-def read_wishes(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...]) -> Wishes:
-    """Take the options, the priority and the label.
+def read_wishes(
+    form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...], allow_private_webhooks: bool = False
+) -> Wishes:
+    """Take the options, the priority, the label and the webhook.
 
     Raises:
         BadRequest: a field is unknown, malformed or given twice.
         UnsupportedLanguage: a language is not among ``languages``.
+        WebhookUrlDenied: nothing is sent to such a URL.
     """
     for name in form:
         if name not in FIELDS:
@@ -99,7 +103,15 @@ def read_wishes(form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...
         outputs=parse_outputs(form.get("outputs", "")),
         pages=PageSelection.parse(form.get("pages", "")),
     )
-    return Wishes(options=options, lane=_read_priority(form), client_reference=_read_client_reference(form))
+    url = form.get("webhook_url") or None
+    if url is not None:
+        webhook_url.read(url, allow_private=allow_private_webhooks)
+    return Wishes(
+        options=options,
+        lane=_read_priority(form),
+        client_reference=_read_client_reference(form),
+        webhook_url=url,
+    )
 
 
 def _read_priority(form: ImmutableMultiDict[str, str]) -> Lane:

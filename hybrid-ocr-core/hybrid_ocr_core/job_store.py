@@ -33,6 +33,9 @@ The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that som
 terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
 conditional write on the item.
 
+The writes that end a job (complete, fail, exhaust) write its event, too, where it has a ``webhook_url``: in one
+transaction, which needs no rights of its own. Without one they are single writes.
+
 IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its index ``open``.
 """
 
@@ -42,7 +45,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hybrid_ocr_core import job_item, metrics
@@ -57,10 +60,12 @@ from hybrid_ocr_core.errors import (
     LeaseLost,
     NotToBeFollowed,
 )
+from hybrid_ocr_core.event_store import EventStore, written_with
 from hybrid_ocr_core.job import (
     Clock,
     Document,
     Ended,
+    EventId,
     Job,
     JobFailure,
     JobId,
@@ -176,6 +181,8 @@ class JobStore:
         self._clock = clock
         #: The parts of those jobs that are split.
         self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
+        #: That those with a ``webhook_url`` have ended.
+        self.events = EventStore(client, table, clock=clock)
 
     def create(self, job: Job) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
@@ -293,7 +300,9 @@ class JobStore:
             raise self._why_not_claimed(item, now)
         found = job_item.to_job(item)
         metrics.job_claimed(found, now)
-        return found, Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at)
+        has_webhook = found.webhook_url is not None
+        lease = Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at, has_webhook=has_webhook)
+        return found, lease
 
     def renew(self, lease: Lease, progress: Progress | None = None, document: Document | None = None) -> Lease:
         """Move the lease's expiry on, and carry the progress and what the preflight found out.
@@ -316,7 +325,7 @@ class JobStore:
             sets.append("document = :document")
             values[":document"] = job_item.from_document(document)
         self._update_mine(lease, "renew", update="SET " + ", ".join(sets), values=values)
-        return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
+        return replace(lease, expires_at=expires_at)
 
     def complete(self, lease: Lease, document: Document, result: Result) -> Ended:
         """PROCESSING -> DONE, pointing at the files of this very attempt.
@@ -324,10 +333,13 @@ class JobStore:
         Raises:
             LeaseLost: fenced off; the files of this attempt stay unseen.
         """
+        now = self._clock()
         progress = Progress(pages_done=result.pages, pages_total=result.pages)
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "complete",
+            event=written_with(event, JobStatus.DONE, None, now) if lease.has_webhook else None,
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
             " updated_at = :stamp REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -335,7 +347,7 @@ class JobStore:
                 ":result": job_item.from_result(result),
                 ":document": job_item.from_document(document),
                 ":progress": job_item.from_progress(progress),
-                ":stamp": job_item.stamp(self._clock()),
+                ":stamp": job_item.stamp(now),
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
@@ -348,15 +360,18 @@ class JobStore:
         Raises:
             LeaseLost: fenced off.
         """
+        now = self._clock()
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "fail",
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if lease.has_webhook else None,
             update="SET #status = :failed, failure = :failure, updated_at = :stamp"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
                 ":failed": JobStatus.FAILED,
                 ":failure": job_item.from_failure(failure),
-                ":stamp": job_item.stamp(self._clock()),
+                ":stamp": job_item.stamp(now),
             },
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
@@ -432,9 +447,11 @@ class JobStore:
             message=f"gave up after {job.budget_used} attempts; the last ended with: {reason}",
             retryable=True,
         )
+        event = EventId(job=job.id, attempt=job.attempt)
         written, item = self._update(
             job.id,
             condition=CONDITIONS["exhaust"],
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if job.webhook_url else None,
             update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
             values={
@@ -546,7 +563,7 @@ class JobStore:
             condition=CONDITIONS["erase"],
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
-            " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
+            " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
             " lease_expires_at, split_by, chunks, chunks_left, held, traceparent",
             values={
                 ":stamp": job_item.stamp(now),
@@ -617,6 +634,7 @@ class JobStore:
         values: Mapping[str, Any],
         shows: Callable[[Item], bool] = lambda _item: False,
         leaves: int | None = None,
+        event: Write | None = None,
     ) -> Item:
         """A fenced write: needs PROCESSING and this lease's attempt. Returns the item as it is now.
 
@@ -627,6 +645,7 @@ class JobStore:
             condition=_FENCED[transition],
             update=f"{update} ADD version :one",
             values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
+            event=event,
         )
         is_ours = item.get("attempt") == (leaves or lease.attempt) and "erased_at" not in item and shows(item)
         if not written and not is_ours:
@@ -640,10 +659,19 @@ class JobStore:
         condition: str,
         update: str,
         values: Mapping[str, Any] | None = None,
+        event: Write | None = None,
     ) -> tuple[bool, Item]:
-        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it)."""
+        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it).
+
+        With an event it is written as well, or neither is.
+        """
         write = Write(key=key_of(job), condition=condition, update=update, values=values or {})
-        return self._table.update(write)
+        if event is None:
+            return self._table.update(write)
+        written, refused = self._table.transact([write, event])
+        # A transaction does not tell what it made. A crash here leaves a job that has ended and whose message comes
+        # back; its event is due.
+        return written, self._table.get(key_of(job)) if written else refused[0]
 
 
 def _is_unheld(item: Item) -> bool:

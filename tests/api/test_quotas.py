@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -67,17 +68,7 @@ def calls(clients: AwsClients) -> Iterator[Counter[str]]:
 def _another_process(app: Flask, clients: AwsClients, clock: FakeClock) -> FlaskClient:
     """It shares nothing with the first but the table."""
     parts: Services = app.extensions["hybrid_ocr"]
-    services = Services(
-        settings=parts.settings,
-        identities=parts.identities,
-        quotas=quotas(parts.settings, clients.dynamodb, clock),
-        jobs=parts.jobs,
-        batches=parts.batches,
-        queue=parts.queue,
-        documents=parts.documents,
-        dispatch=parts.dispatch,
-        clock=clock,
-    )
+    services = replace(parts, quotas=quotas(parts.settings, clients.dynamodb, clock))
     client = create_app(parts.settings, services).test_client()
     client.environ_base["HTTP_X_API_KEY"] = KEY
     return client
