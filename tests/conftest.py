@@ -23,6 +23,7 @@ from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Lane
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -120,6 +121,7 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 @pytest.fixture
 def app(
     aws_settings: AwsSettings,
+    clients: AwsClients,
     store: JobStore,
     batches: BatchStore,
     queue: JobQueue,
@@ -143,6 +145,7 @@ def app(
     services = Services(
         settings=settings,
         jobs=store,
+        list=JobList(clients.dynamodb, aws_settings.table, store),
         batches=batches,
         queue=queue,
         documents=documents,

@@ -19,6 +19,7 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -59,6 +60,7 @@ def _connect(settings: ApiSettings) -> Services:
     return Services(
         settings=settings,
         jobs=jobs,
+        list=JobList(clients.dynamodb, settings.aws.table, jobs),
         batches=BatchStore(clients.dynamodb, settings.aws.table),
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),

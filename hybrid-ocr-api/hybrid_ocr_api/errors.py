@@ -20,6 +20,7 @@ PROBLEMS = {
     "forbidden": (HTTPStatus.FORBIDDEN, "This key may not do that"),
     "not_found": (HTTPStatus.NOT_FOUND, "There is nothing here"),
     "bad_request": (HTTPStatus.BAD_REQUEST, "The request is malformed"),
+    "invalid_cursor": (HTTPStatus.BAD_REQUEST, "The cursor does not continue this list"),
     "file_missing": (HTTPStatus.BAD_REQUEST, "The file is missing"),
     "file_empty": (HTTPStatus.BAD_REQUEST, "The file is empty"),
     "file_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The file is too large"),

@@ -18,6 +18,22 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         for output in (result.outputs if result else ())
     }
     return {
+        **_state(job),
+        "result_url": urls.get("json"),
+        "results": urls,
+        "expires_in": seconds if urls else None,
+        "error": error(job),
+    }
+
+
+def entry(job: Job, location: str) -> dict[str, Any]:
+    """The job in a list: without URLs, for to sign those of a hundred jobs would take longer than to find the jobs."""
+    return {**_state(job), "error": error(job), "location": location}
+
+
+def _state(job: Job) -> dict[str, Any]:
+    result = job.result
+    return {
         "job_id": job.job_id,
         "status": job.status.value,
         "created_at": stamp(job.created_at),
@@ -54,10 +70,6 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         else None,
         "deduplicated_from": result.deduplicated_from if result else None,
         "triage": result.triage.value if result else None,
-        "result_url": urls.get("json"),
-        "results": urls,
-        "expires_in": seconds if urls else None,
-        "error": error(job),
     }
 
 

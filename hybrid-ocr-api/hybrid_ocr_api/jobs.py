@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import job_view, submission, uploads
+from hybrid_ocr_api import job_view, listing, submission, uploads
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
@@ -33,6 +33,16 @@ def create() -> tuple[Response, int]:
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return response, HTTPStatus.ACCEPTED
+
+
+@blueprint.get("/jobs")
+def index() -> Response:
+    """The jobs of the caller's tenant, newest first."""
+    parts = services()
+    asked = listing.read(request.args, tenant=caller().tenant)
+    page = parts.list.page(asked.tenant, asked.selection, limit=asked.limit, below=asked.below)
+    entries = [job_view.entry(job, url_for("jobs.show", job_id=job.job_id)) for job in page.jobs]
+    return jsonify({"jobs": entries, "next_cursor": asked.cursor(page.next) if page.next else None})
 
 
 @blueprint.get("/jobs/<job_id>")

@@ -12,6 +12,7 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 
@@ -22,6 +23,7 @@ class Services:
 
     settings: ApiSettings
     jobs: JobStore
+    list: JobList
     batches: BatchStore
     queue: JobQueue
     documents: DocumentStore

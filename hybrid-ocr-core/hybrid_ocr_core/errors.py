@@ -3,7 +3,7 @@
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
-│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
+│   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
 │   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 ├── JobNotFound                    unknown, or another tenant's
 │   └── JobErased                  there is a tombstone
@@ -53,6 +53,7 @@ REQUEST_CODES = frozenset(
         "forbidden",
         "not_found",
         "bad_request",
+        "invalid_cursor",
         "file_missing",
         "file_empty",
         "file_too_large",
@@ -88,6 +89,12 @@ class BadRequest(RequestError):
     """A field is malformed."""
 
     code = "bad_request"
+
+
+class InvalidCursor(RequestError):
+    """It does not continue the list that is asked for."""
+
+    code = "invalid_cursor"
 
 
 class FileMissing(RequestError):

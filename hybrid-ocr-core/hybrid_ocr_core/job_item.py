@@ -52,6 +52,11 @@ def stamp(time: dt.datetime) -> str:
     return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def listed_at(job: Job) -> str:
+    """Where a job stands in the list of its tenant: by the time of its creation; no two jobs have the same."""
+    return f"{milliseconds(job.created_at):015d}#{job.job_id}"
+
+
 def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
@@ -64,6 +69,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         "attempt": job.attempt,
         "budget_used": job.budget_used,
         "created_at": stamp(job.created_at),
+        "listed_at": listed_at(job),
         "updated_at": stamp(job.updated_at),
         "document": from_document(job.document),
         "options": from_options(job.options),

@@ -23,6 +23,7 @@ from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import JobId, Lane
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -236,6 +237,7 @@ class World:
         services = Services(
             settings=settings,
             jobs=self.store,
+            list=JobList(self.clients.dynamodb, self.settings.table, self.store),
             batches=BatchStore(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
