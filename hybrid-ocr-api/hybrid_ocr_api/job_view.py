@@ -42,6 +42,7 @@ def _state(job: Job) -> dict[str, Any]:
         "priority": job.lane.value,
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
+        "rerun_of": job.rerun_of,
         "options": {
             "languages": "+".join(job.options.languages),
             "mode": job.options.mode.value,

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import job_view, listing, submission, uploads
+from hybrid_ocr_api import job_view, listing, rerunning, submission, uploads
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
@@ -29,7 +29,20 @@ def create() -> tuple[Response, int]:
     wishes = uploads.read_wishes(request.form, languages=parts.settings.languages)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
     job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
-    response = jsonify(job_view.render(job, parts))
+    return _accepted(job)
+
+
+@blueprint.post("/jobs/<job_id>/rerun")
+def rerun(job_id: str) -> tuple[Response, int]:
+    """Read the document of a job again, with other options or the same, as a job of its own."""
+    parts = services()
+    of = parts.jobs.get(_id(job_id))
+    wishes = uploads.read_wishes(rerunning.read_form(request, of), languages=parts.settings.languages)
+    return _accepted(submission.rerun(parts, of=of, wishes=wishes))
+
+
+def _accepted(job: Job) -> tuple[Response, int]:
+    response = jsonify(job_view.render(job, services()))
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return response, HTTPStatus.ACCEPTED

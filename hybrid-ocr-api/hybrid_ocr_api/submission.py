@@ -12,9 +12,12 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
+from dataclasses import replace
 
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_core.document_store import SourceMissing
+from hybrid_ocr_core.errors import SourceGone
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
@@ -46,7 +49,43 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
     return job
 
 
-def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wishes, batch_id: str | None = None) -> Job:
+def rerun(parts: Services, *, of: Job, wishes: Wishes) -> Job:
+    """Accept the document of a job once more, as a job with a copy of it: erasing one leaves the other.
+
+    Raises:
+        JobNotFound: that job was erased meanwhile.
+        SourceGone: its document is not kept any more.
+        Unavailable: S3 or DynamoDB is away; nothing was accepted.
+    """
+    job = queued_job(
+        JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
+        now=parts.clock(),
+        document=replace(of.document, pages=None),
+        wishes=wishes,
+        rerun_of=of.job_id,
+    )
+    with log_context(job_id=job.job_id):
+        try:
+            parts.documents.copy_source(of, job.id)
+        except SourceMissing as error:
+            parts.jobs.get(of.id)
+            raise SourceGone("the document of that job is not kept any more; submit it again") from error
+        # A crash here leaves an object that no job knows, as in ``submit``.
+        job = parts.dispatch.accept(job)
+        # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
+        _log.info("Accepted a rerun.", extra={"action": "job_accepted", "bytes": job.document.bytes})
+    return job
+
+
+def queued_job(
+    job: JobId,
+    *,
+    now: dt.datetime,
+    document: Document,
+    wishes: Wishes,
+    batch_id: str | None = None,
+    rerun_of: str | None = None,
+) -> Job:
     """A job as it is accepted."""
     return Job(
         tenant=job.tenant,
@@ -62,4 +101,5 @@ def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wish
         lane=wishes.lane,
         client_reference=wishes.client_reference,
         batch_id=batch_id,
+        rerun_of=rerun_of,
     )

@@ -7,6 +7,7 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 │   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 ├── JobNotFound                    unknown, or another tenant's
 │   └── JobErased                  there is a tombstone
+├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
@@ -52,6 +53,7 @@ REQUEST_CODES = frozenset(
         "unauthorized",
         "forbidden",
         "not_found",
+        "source_gone",
         "bad_request",
         "invalid_cursor",
         "file_missing",
@@ -139,6 +141,12 @@ class JobErased(JobNotFound):
     def __init__(self, ended: Ended) -> None:
         super().__init__("the job was erased")
         self.ended = ended
+
+
+class SourceGone(HybridOcrError):
+    """The document of a job is not kept any more, or was deleted past this service."""
+
+    code = "source_gone"
 
 
 class BatchNotFound(HybridOcrError):

@@ -167,6 +167,8 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: The job whose document this one reads again, if it does.
+    rerun_of: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

@@ -86,6 +86,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item["client_reference"] = job.client_reference
     if job.batch_id is not None:
         item["batch_id"] = job.batch_id
+    if job.rerun_of is not None:
+        item["rerun_of"] = job.rerun_of
     return item
 
 
@@ -117,6 +119,7 @@ def to_job(item: Item) -> Job:
         leader=item.get("leader"),
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
+        rerun_of=item.get("rerun_of"),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None

@@ -526,7 +526,7 @@ class JobStore:
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             " expires_at = :expires ADD attempt :one, version :one"
             " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at",
+            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of",
             values={
                 ":stamp": job_item.stamp(now),
                 ":shard": OPEN_SHARD,

@@ -105,6 +105,14 @@ def _seen_before(world: World) -> None:
     world.work()
 
 
+def _rerun(world: World) -> None:
+    _submit(world)
+    world.rerun()
+    world.work()
+    world.submit()  # gets a copy of the newer result
+    world.work()
+
+
 def _crowded_lane(world: World) -> None:
     world.submit()
     world.submit("force")  # held, for the lane has one place
@@ -143,5 +151,6 @@ SCENARIOS = [
     Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
     Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("seen before", _seen_before, frozenset({"DONE"}), _FEWER),
+    Scenario("rerun", _rerun, frozenset({"DONE"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

@@ -120,6 +120,14 @@ class World:
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
+    def rerun(self) -> None:
+        """The client has its first job run again."""
+        for job in self.accepted[:1]:
+            with self._process():
+                response = self.api.post(f"/jobs/{job.job_id}/rerun", json={}, headers={"x-api-key": KEY})
+                if response.status_code == 202:
+                    self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
     def submit_batch(self) -> None:
         """A client submits two documents at once; if the answer says so, both are accepted, and their batch tells."""
         with self._process():
