@@ -15,14 +15,14 @@ from moto import mock_aws
 
 from hybrid_ocr_api import create_app
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.job import Lane
+from hybrid_ocr_core.job import Lane, Retention
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -137,6 +137,7 @@ def app(
         max_batch_bytes=MAX_BATCH_BYTES,
         max_batch_files=MAX_BATCH_FILES,
         result_url_seconds=900,
+        retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
         deduplicate=False,

@@ -27,7 +27,7 @@ def create() -> tuple[Response, int]:
     parts = services()
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = uploads.read_wishes(form, languages=parts.settings.languages)
+        wishes = uploads.read_wishes(form, languages=parts.settings.languages, retention=parts.settings.retention)
         batch, jobs = batch_submission.submit(
             parts,
             tenant=caller().tenant,

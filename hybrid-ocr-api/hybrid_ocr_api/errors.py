@@ -19,6 +19,7 @@ PROBLEMS = {
     "unauthorized": (HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong"),
     "forbidden": (HTTPStatus.FORBIDDEN, "This key may not do that"),
     "not_found": (HTTPStatus.NOT_FOUND, "There is nothing here"),
+    "job_expired": (HTTPStatus.GONE, "The job is not kept any more"),
     "source_gone": (HTTPStatus.GONE, "The document is not kept any more"),
     "bad_request": (HTTPStatus.BAD_REQUEST, "The request is malformed"),
     "invalid_cursor": (HTTPStatus.BAD_REQUEST, "The cursor does not continue this list"),

@@ -49,6 +49,12 @@ def _state(job: Job) -> dict[str, Any]:
             "outputs": ",".join(job.options.outputs),
             "pages": str(job.options.pages) or None,
         },
+        "retention": {
+            "days": job.retention.days,
+            "source_days": job.retention.source_days,
+            "expires_at": job.expires_at and stamp(job.expires_at),
+            "source_expires_at": job.source_expires_at and stamp(job.source_expires_at),
+        },
         "document": {
             "filename": job.document.filename,
             "media_type": job.document.media_type,

@@ -26,7 +26,7 @@ def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed."""
     parts = services()
     uploads.refuse_other_forms(request.mimetype)
-    wishes = uploads.read_wishes(request.form, languages=parts.settings.languages)
+    wishes = uploads.read_wishes(request.form, languages=parts.settings.languages, retention=parts.settings.retention)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
     job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
     return _accepted(job)
@@ -37,7 +37,9 @@ def rerun(job_id: str) -> tuple[Response, int]:
     """Read the document of a job again, with other options or the same, as a job of its own."""
     parts = services()
     of = parts.jobs.get(_id(job_id))
-    wishes = uploads.read_wishes(rerunning.read_form(request, of), languages=parts.settings.languages)
+    wishes = uploads.read_wishes(
+        rerunning.read_form(request, of), languages=parts.settings.languages, retention=parts.settings.retention
+    )
     return _accepted(submission.rerun(parts, of=of, wishes=wishes))
 
 

@@ -100,6 +100,7 @@ def queued_job(
         options=wishes.options,
         lane=wishes.lane,
         client_reference=wishes.client_reference,
+        retention=wishes.retention,
         batch_id=batch_id,
         rerun_of=rerun_of,
     )

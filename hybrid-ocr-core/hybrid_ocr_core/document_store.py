@@ -211,6 +211,11 @@ class DocumentStore:
             ExpiresIn=seconds,
         )
 
+    def delete_source(self, job: JobId) -> None:
+        """Delete what was submitted; the results stay."""
+        with unavailable_on_error(_PART):
+            self._client.delete_object(Bucket=self._bucket, Key=f"{_prefix(job)}source")
+
     def purge(self, job: JobId) -> int:
         """Delete every object of a job; returns how many. The caller has left the tombstone before."""
         return self._delete_all(_prefix(job))

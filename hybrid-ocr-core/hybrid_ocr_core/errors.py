@@ -6,7 +6,8 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 │   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
 │   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 ├── JobNotFound                    unknown, or another tenant's
-│   └── JobErased                  there is a tombstone
+│   ├── JobErased                  there is a tombstone
+│   └── JobExpired                 there is one, for the job was kept for as long as it was to be
 ├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
@@ -53,6 +54,7 @@ REQUEST_CODES = frozenset(
         "unauthorized",
         "forbidden",
         "not_found",
+        "job_expired",
         "source_gone",
         "bad_request",
         "invalid_cursor",
@@ -141,6 +143,12 @@ class JobErased(JobNotFound):
     def __init__(self, ended: Ended) -> None:
         super().__init__("the job was erased")
         self.ended = ended
+
+
+class JobExpired(JobNotFound):
+    """There was such a job; it was kept for as long as it was to be."""
+
+    code = "job_expired"
 
 
 class SourceGone(HybridOcrError):

@@ -12,6 +12,8 @@ from hybrid_ocr_core.options import JobOptions
 Clock = Callable[[], dt.datetime]
 
 DEFAULT_TENANT = "default"
+#: No job is kept for longer after its end.
+LONGEST_RETENTION_DAYS = 365
 
 
 def utc_now() -> dt.datetime:
@@ -76,6 +78,14 @@ class Document:
     bytes: int
     sha256: str
     pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days after its end a job is kept, and for how many of them what was submitted."""
+
+    days: int = LONGEST_RETENTION_DAYS
+    source_days: int = LONGEST_RETENTION_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +179,10 @@ class Job:
     batch_id: str | None = None
     #: The job whose document this one reads again, if it does.
     rerun_of: str | None = None
+    retention: Retention = Retention()
+    #: Set with its end: when it is gone, and when what was submitted is.
+    expires_at: dt.datetime | None = None
+    source_expires_at: dt.datetime | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None

@@ -18,6 +18,7 @@ from hybrid_ocr_core.job import (
     Lane,
     Progress,
     Result,
+    Retention,
     Triage,
 )
 from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
@@ -28,7 +29,19 @@ Item = dict[str, Any]
 #: Raised by a change after which an older version must not touch a job. An item without ``v`` has 1.
 SCHEMA = 1
 OPEN_SHARD = "OPEN"
+KEPT_SHARD = "KEPT"
 _META = "META"
+
+_DAY = dt.timedelta(days=1)
+#: A part of each write that ends a job: from now on its days are counted. What is kept goes when ``kept_next`` has
+#: passed, and all of it when ``kept_until`` has.
+KEEP = (
+    "kept_shard = :kept, kept_until = if_not_exists(kept_for, :longest) + :ended,"
+    " source_until = if_not_exists(source_kept_for, :longest) + :ended,"
+    " kept_next = if_not_exists(source_kept_for, :longest) + :ended"
+)
+#: What a job that has not ended does not have.
+KEPT = "kept_shard, kept_until, source_until, kept_next"
 
 
 def key_of(job: JobId) -> Item:
@@ -57,6 +70,12 @@ def listed_at(job: Job) -> str:
     return f"{milliseconds(job.created_at):015d}#{job.job_id}"
 
 
+def keep_values(now: dt.datetime) -> Item:
+    """For ``KEEP``."""
+    longest = Retention().days * _DAY
+    return {":kept": KEPT_SHARD, ":longest": _whole_milliseconds(longest), ":ended": milliseconds(now)}
+
+
 def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
@@ -74,6 +93,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         "document": from_document(job.document),
         "options": from_options(job.options),
         "lane": job.lane.value,
+        "kept_for": _whole_milliseconds(job.retention.days * _DAY),
+        "source_kept_for": _whole_milliseconds(job.retention.source_days * _DAY),
         "resends": job.resends,
         "open_shard": OPEN_SHARD,
         "sweep_at": sweep_at,
@@ -100,7 +121,6 @@ def to_job(item: Item) -> Job:
     schema = int(item.get("v", 1))
     if schema > SCHEMA:
         raise NewerSchema(schema, SCHEMA)
-    lease = item.get("lease_expires_at")
     progress = item.get("progress")
     return Job(
         tenant=item["tenant"],
@@ -120,7 +140,10 @@ def to_job(item: Item) -> Job:
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
         rerun_of=item.get("rerun_of"),
-        lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
+        retention=_to_retention(item),
+        expires_at=_to_time(item.get("kept_until")),
+        source_expires_at=_to_time(item.get("source_until")),
+        lease_expires_at=_to_time(item.get("lease_expires_at")),
         progress=None
         if progress is None
         else Progress(pages_done=int(progress["pages_done"]), pages_total=int(progress["pages_total"])),
@@ -132,6 +155,21 @@ def to_job(item: Item) -> Job:
         chunks=int(item.get("chunks", 0)),
         chunks_left=int(item.get("chunks_left", 0)),
     )
+
+
+def _to_retention(item: Item) -> Retention:
+    if "kept_for" not in item:
+        return Retention()  # submitted before there was a choice
+    day = _whole_milliseconds(_DAY)
+    return Retention(days=int(item["kept_for"]) // day, source_days=int(item["source_kept_for"]) // day)
+
+
+def _to_time(moment: Decimal | None) -> dt.datetime | None:
+    return None if moment is None else dt.datetime.fromtimestamp(int(moment) / 1000, dt.UTC)
+
+
+def _whole_milliseconds(span: dt.timedelta) -> int:
+    return span // dt.timedelta(milliseconds=1)
 
 
 def to_lane(item: Item) -> Lane:

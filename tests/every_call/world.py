@@ -14,7 +14,7 @@ from moto.sqs.models import sqs_backends
 
 from hybrid_ocr_api import create_app
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
@@ -22,7 +22,7 @@ from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import JobId, Lane
+from hybrid_ocr_core.job import JobId, Lane, Retention
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
@@ -237,6 +237,7 @@ class World:
             max_batch_bytes=1 << 20,
             max_batch_files=10,
             result_url_seconds=60,
+            retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
             lease_seconds=60,
             tenant_jobs_in_lane=1,
             deduplicate=True,
