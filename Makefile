@@ -2,7 +2,7 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo worker logs test test-long test-container torture bench simulate check format pins clean
+.PHONY: help setup run demo worker keys logs test test-long test-container torture bench simulate check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -23,7 +23,10 @@ demo: setup ## send some documents to the running service (or to one of its own)
 	@$(PYTHON) -m infra.local.demo $(ARGS)
 
 worker: setup ## a sub-command of the worker on the running stack, as in ARGS="dlq list"
-	@exec $(PYTHON) -m infra.local.worker $(ARGS)
+	@exec $(PYTHON) -m infra.local.operate worker $(ARGS)
+
+keys: setup ## the API keys of the running stack, as in ARGS="create --tenant acme --scopes submit,read"
+	@exec $(PYTHON) -m infra.local.operate keys $(ARGS)
 
 logs: ## follow the logs of `make run`
 	@exec tail -n 20 -F $${OCR_DATA_DIR:-.local}/logs/*.log

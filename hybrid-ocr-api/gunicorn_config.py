@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_ocr_core import exposition
+
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
@@ -20,6 +22,8 @@ threads = 8
 # Loaded once, in the master: half the start-up time, and settings that are wrong end it with exit code 2 instead of
 # having it start workers for ever. Nothing connects before the first request, so the fork shares no connection.
 preload_app = True
+# Whichever process answers /metrics, it answers for all of them.
+exposition.share_with_forks()
 
 # With threads this limits how long a process may be stuck, not how long an upload may take.
 timeout = 120

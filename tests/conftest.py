@@ -13,9 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from moto import mock_aws
 
-from hybrid_ocr_api import create_app
+from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings, RetentionSettings
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings, TenantLimits
+from hybrid_ocr_api.token_settings import TokenSettings
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
@@ -119,9 +120,21 @@ def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
 
 
 @pytest.fixture
+def tenant_limits() -> TenantLimits:
+    return TenantLimits()
+
+
+@pytest.fixture
+def token_settings() -> TokenSettings | None:
+    return None
+
+
+@pytest.fixture
 def app(
     aws_settings: AwsSettings,
     clients: AwsClients,
+    tenant_limits: TenantLimits,
+    token_settings: TokenSettings | None,
     store: JobStore,
     batches: BatchStore,
     queue: JobQueue,
@@ -132,6 +145,8 @@ def app(
     settings = ApiSettings(
         aws=aws_settings,
         api_key=KEY,
+        key_cache_seconds=30,
+        tokens=token_settings,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
         max_batch_bytes=MAX_BATCH_BYTES,
@@ -140,11 +155,14 @@ def app(
         retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
+        tenant_limits=tenant_limits,
         deduplicate=False,
         log_level="INFO",
     )
     services = Services(
         settings=settings,
+        identities=identities(settings, clients.dynamodb, clock),
+        quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
         list=JobList(clients.dynamodb, aws_settings.table, store),
         batches=batches,

@@ -7,22 +7,34 @@ reads the environment at import.
 from __future__ import annotations
 
 import datetime as dt
-import secrets
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
-from hybrid_ocr_api import auth, batches, errors, health, jobs
+from hybrid_ocr_api import access, auth, batches, errors, health, jobs, metrics, request_context
+from hybrid_ocr_api.identities import Identities
+from hybrid_ocr_api.jwks import Jwks, OneKey
+from hybrid_ocr_api.key_ring import KeyRing
+from hybrid_ocr_api.key_store import KeyStore
+from hybrid_ocr_api.quotas import Quotas
+from hybrid_ocr_api.rate_limit import RateLimit
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.tokens import Tokens
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
+from hybrid_ocr_core.usage import Usage
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 #: Form fields and multipart headers beside the file itself.
 _FORM_OVERHEAD_BYTES = 256 * 1024
@@ -40,13 +52,16 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it; fields keep our order
     app.extensions["hybrid_ocr"] = services or _connect(settings)
-    app.before_request(_name_request)
-    app.before_request(auth.require_key)
+    request_context.register(app)
+    metrics.register(app)
+    app.before_request(auth.let_in)
+    app.after_request(auth.tell_rate)
     app.after_request(_add_security_headers)
     errors.register(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(batches.blueprint)
+    access.check(app)
     return app
 
 
@@ -59,6 +74,8 @@ def _connect(settings: ApiSettings) -> Services:
     contents = Contents(clients.dynamodb, settings.aws.table)
     return Services(
         settings=settings,
+        identities=identities(settings, clients.dynamodb),
+        quotas=quotas(settings, clients.dynamodb),
         jobs=jobs,
         list=JobList(clients.dynamodb, settings.aws.table, jobs),
         batches=BatchStore(clients.dynamodb, settings.aws.table),
@@ -68,13 +85,29 @@ def _connect(settings: ApiSettings) -> Services:
     )
 
 
-def _name_request() -> None:
-    """Give each request an id of our own: a client's would be a foreign string in the log."""
-    g.request_id = secrets.token_hex(8)
+def identities(settings: ApiSettings, dynamodb: DynamoDBClient, clock: Clock = utc_now) -> Identities:
+    """Everybody who is known: by the settings, by the table, by an identity provider."""
+    store = KeyStore(dynamodb, settings.aws.table, clock)
+    tokens = None
+    if settings.tokens is not None:
+        key = settings.tokens.public_key
+        tokens = Tokens(settings.tokens, OneKey(key) if key is not None else Jwks(settings.tokens))
+    return Identities(
+        one_key=settings.api_key,
+        keys=KeyRing(store, keep_seconds=settings.key_cache_seconds, clock=clock),
+        tokens=tokens,
+    )
+
+
+def quotas(settings: ApiSettings, dynamodb: DynamoDBClient, clock: Clock = utc_now) -> Quotas:
+    """What tenants may have."""
+    limits, table = settings.tenant_limits, settings.aws.table
+    most = limits.requests_a_minute
+    rate = RateLimit(dynamodb, table, most=most, clock=clock) if most else None
+    return Quotas(limits, Usage(dynamodb, table, clock), rate, clock)
 
 
 def _add_security_headers(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     response.headers["Referrer-Policy"] = "no-referrer"

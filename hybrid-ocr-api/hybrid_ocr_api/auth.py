@@ -1,46 +1,52 @@
-"""Who calls: ``x-api-key`` -> Caller, compared in constant time, before any body is read."""
+"""Who calls, whether it may, and whether it may so soon: before any body is read."""
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass
+from flask import Response, g, request
 
-from flask import g, request
-
+from hybrid_ocr_api.access import OPEN_ENDPOINTS, SCOPES, Caller
+from hybrid_ocr_api.rate_limit import SECONDS, Window
+from hybrid_ocr_api.refusals import Forbidden, RateLimited
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import HybridOcrError
-from hybrid_ocr_core.job import DEFAULT_TENANT
-
-#: Endpoints that need no key. Everything else does, unknown paths included; a test walks the route table.
-OPEN_ENDPOINTS = frozenset({"health.health", "health.ready"})
 
 
-class Unauthorized(HybridOcrError):
-    """No key, or a wrong one."""
-
-    code = "unauthorized"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """On whose behalf a request runs."""
-
-    tenant: str
-
-
-def require_key() -> None:
-    """Flask hook: refuse a request without the right key.
+def let_in() -> None:
+    """Flask hook: refuse a request without a good key or token, one too many, or one without its route's scope.
 
     Raises:
-        Unauthorized: the header ``x-api-key`` is missing or wrong.
+        Unauthorized: nobody knows who calls.
+        RateLimited: that is known, but its tenant called too often in this minute.
+        Forbidden: the caller may not do this.
+        Unavailable: nobody can tell now.
     """
-    if request.endpoint in OPEN_ENDPOINTS:
+    # An unknown path has no endpoint, and tells a stranger nothing.
+    if _is_open():
         return
-    given = request.headers.get("x-api-key", "")
-    # Compared as bytes: compare_digest refuses str with characters beyond ASCII.
-    if not hmac.compare_digest(given.encode(), services().settings.api_key.encode()):
-        raise Unauthorized("send your API key in the header x-api-key")
-    g.caller = Caller(tenant=DEFAULT_TENANT)
+    g.caller = services().identities.caller_of(request.headers.get("x-api-key"), request.headers.get("Authorization"))
+    g.window = services().quotas.count_request(g.caller.tenant)
+    if g.window is not None and g.window.is_full:
+        raise RateLimited(f"your limit is {g.window.most} requests in {SECONDS} seconds", retry_after=g.window.seconds)
+    if request.endpoint is not None and not g.caller.may(SCOPES[request.endpoint]):
+        raise Forbidden(SCOPES[request.endpoint])
+
+
+def tell_rate(response: Response) -> Response:
+    """Flask hook: say how many requests are left, as in draft-ietf-httpapi-ratelimit-headers."""
+    window: Window | None = g.get("window")
+    if window is not None:
+        response.headers["RateLimit-Policy"] = f'"default";q={window.most};w={SECONDS}'
+        response.headers["RateLimit"] = f'"default";r={window.left};t={window.seconds}'
+        if not window.left and "Retry-After" in response.headers:
+            # Before that it would only be refused.
+            response.headers["Retry-After"] = str(max(window.seconds, int(response.headers["Retry-After"])))
+    return response
+
+
+def _is_open() -> bool:
+    """May anybody send this request? The metrics are for admins, unless the operator opens them."""
+    if request.endpoint == "metrics.show":
+        return services().settings.metrics_open
+    return request.endpoint in OPEN_ENDPOINTS
 
 
 def caller() -> Caller:

@@ -11,6 +11,7 @@ from hybrid_ocr_api import batch_submission, batch_upload, batch_view, uploads
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
+from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.batch import Batch, BatchId
 from hybrid_ocr_core.errors import BatchNotFound
 
@@ -25,15 +26,13 @@ _FILES_A_SECOND_OF_WAITING = 100
 def create() -> tuple[Response, int]:
     """Accept a batch: 202 once it is committed, whatever became of single files."""
     parts = services()
+    parts.quotas.check(caller().tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
         wishes = uploads.read_wishes(form, languages=parts.settings.languages, retention=parts.settings.retention)
-        batch, jobs = batch_submission.submit(
-            parts,
-            tenant=caller().tenant,
-            files=batch_upload.read_files(received, spool, parts.settings),
-            wishes=wishes,
-        )
+        files = batch_upload.read_files(received, spool, parts.settings)
+        parts.quotas.check_jobs(caller().tenant, sum(isinstance(file, Upload) for file in files))
+        batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes)
     response = jsonify(batch_view.render(batch, jobs))
     response.headers["Location"] = url_for("batches.show", batch_id=batch.id.batch_id)
     response.headers["Retry-After"] = str(_retry_after(batch))

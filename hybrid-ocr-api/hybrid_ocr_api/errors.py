@@ -10,14 +10,16 @@ from http import HTTPStatus
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from hybrid_ocr_api.refusals import Forbidden, TooMany, Unauthorized
+from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import HybridOcrError, Unavailable
 
 _log = logging.getLogger(__name__)
 
 #: Public code of an error -> HTTP status and a title that never changes.
 PROBLEMS = {
-    "unauthorized": (HTTPStatus.UNAUTHORIZED, "The API key is missing or wrong"),
-    "forbidden": (HTTPStatus.FORBIDDEN, "This key may not do that"),
+    "unauthorized": (HTTPStatus.UNAUTHORIZED, "The key or token is missing or not good"),
+    "forbidden": (HTTPStatus.FORBIDDEN, "This caller may not do that"),
     "not_found": (HTTPStatus.NOT_FOUND, "There is nothing here"),
     "job_expired": (HTTPStatus.GONE, "The job is not kept any more"),
     "source_gone": (HTTPStatus.GONE, "The document is not kept any more"),
@@ -29,11 +31,13 @@ PROBLEMS = {
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content is no document that can be read"),
     "unsupported_language": (HTTPStatus.UNPROCESSABLE_ENTITY, "A language is not installed"),
     "idempotency_mismatch": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key was used for another request"),
+    "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests in a minute"),
     "quota_exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "A quota is used up"),
     "unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "A part of the service is away"),
     "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"),
 }
 
+_REALM = "hybrid-ocr"
 #: A random number between them, so that those who were refused together do not come back together.
 _RETRY_AFTER_SECONDS = (5, 15)
 
@@ -54,8 +58,6 @@ def problem(code: str, detail: str, status: HTTPStatus | None = None) -> Respons
     response = Response(json.dumps(body) + "\n", status=status.value, content_type="application/problem+json")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(random.randint(*_RETRY_AFTER_SECONDS))  # noqa: S311 - not cryptography
-    if status is HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'ApiKey realm="hybrid-ocr"'
     return response
 
 
@@ -72,7 +74,22 @@ def _from_own_error(error: HybridOcrError) -> Response:
         return problem("unavailable", f"{error.part} does not answer; nothing was accepted, try again")
     if error.code not in PROBLEMS or error.code == "internal":
         return _from_surprise(error)
-    return problem(error.code, str(error))
+    response = problem(error.code, str(error))
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized | Forbidden):
+        response.headers["WWW-Authenticate"] = ", ".join(_challenges(error))
+    return response
+
+
+def _challenges(error: Unauthorized | Forbidden) -> list[str]:
+    """What to show instead (RFC 9110), and what a token lacks (RFC 6750)."""
+    key, bearer = f'ApiKey realm="{_REALM}"', f'Bearer realm="{_REALM}"'
+    if isinstance(error, Forbidden):
+        bearer += f', error="insufficient_scope", scope="{error.scope}"'
+    elif error.is_token:
+        bearer += ', error="invalid_token"'
+    return [key, bearer] if services().identities.takes_tokens else [key]
 
 
 def _from_http_exception(error: HTTPException) -> Response:

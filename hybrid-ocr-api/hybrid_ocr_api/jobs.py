@@ -25,6 +25,7 @@ _RETRY_AFTER_SECONDS = 1
 def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed."""
     parts = services()
+    parts.quotas.check(caller().tenant)
     uploads.refuse_other_forms(request.mimetype)
     wishes = uploads.read_wishes(request.form, languages=parts.settings.languages, retention=parts.settings.retention)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
@@ -37,6 +38,7 @@ def rerun(job_id: str) -> tuple[Response, int]:
     """Read the document of a job again, with other options or the same, as a job of its own."""
     parts = services()
     of = parts.jobs.get(_id(job_id))
+    parts.quotas.check(of.tenant)
     wishes = uploads.read_wishes(
         rerunning.read_form(request, of), languages=parts.settings.languages, retention=parts.settings.retention
     )

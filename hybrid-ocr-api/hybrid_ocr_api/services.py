@@ -7,6 +7,8 @@ from typing import cast
 
 from flask import current_app
 
+from hybrid_ocr_api.identities import Identities
+from hybrid_ocr_api.quotas import Quotas
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
@@ -19,9 +21,11 @@ from hybrid_ocr_core.job_store import JobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The stores, the queue, the settings and the time."""
+    """The stores, the queue, who is known and what they may have, the settings and the time."""
 
     settings: ApiSettings
+    identities: Identities
+    quotas: Quotas
     jobs: JobStore
     list: JobList
     batches: BatchStore

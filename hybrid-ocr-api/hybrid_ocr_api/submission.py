@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.document_store import SourceMissing
 from hybrid_ocr_core.errors import SourceGone
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
@@ -103,4 +104,5 @@ def queued_job(
         retention=wishes.retention,
         batch_id=batch_id,
         rerun_of=rerun_of,
+        traceparent=trace.traceparent(),
     )

@@ -11,5 +11,8 @@ job_queue       SQS: "look at this job"
 document_store  S3: key scheme, upload, download, presigned URLs
 settings        environment -> frozen dataclass, all mistakes reported at once
 aws             the boto3 clients: region, time-outs, retries
-logs            JSON lines with job_id, attempt and request_id
+logs            JSON lines with job_id, attempt, request_id and trace_id
+trace           W3C traceparent: taken, continued, carried on
+metrics         what is counted of jobs, where a transition is committed
+exposition      how Prometheus gets the numbers of all processes of a machine
 """

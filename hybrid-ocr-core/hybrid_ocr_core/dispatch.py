@@ -17,12 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, NotToBeFollowed, Unavailable
 from hybrid_ocr_core.job import Clock, Ended, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
 from hybrid_ocr_core.places import Places, TenantLane
+from hybrid_ocr_core.usage import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +56,17 @@ class Dispatch:
         contents: Contents | None = None,
         clock: Clock = utc_now,
         *,
+        usage: Usage | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Without ``contents`` every job is recognised, be it the same document a hundred times."""
+        """Without ``contents`` every job is recognised, be it the same document a hundred times. Without ``usage`` no
+        pages are counted.
+        """
         self._jobs = jobs
         self._queue = queue
         self._places = places
         self._contents = contents
+        self._usage = usage
         self._clock = clock
         self._sleep = sleep
 
@@ -141,8 +147,8 @@ class Dispatch:
             self._places.wait(job)
 
     def ended(self, end: Ended) -> None:
-        """A job is over: those that follow it are sent, and its place goes to the next one. Told again, it changes
-        nothing.
+        """A job is over: those that follow it are sent, its place goes to the next one, its pages are counted. Told
+        again, it changes nothing.
 
         Raises:
             Unavailable: tell it again.
@@ -157,6 +163,9 @@ class Dispatch:
         # A crash here leaves a place that nobody uses, until the sweeper looks.
         if is_awaited:
             self._admit_next(TenantLane(tenant=end.job.tenant, lane=end.lane), most=1)
+        # A crash here leaves pages that are not counted yet: told again by the redelivery, too.
+        if self._usage is not None:
+            self._usage.count(end)
 
     def tend(self, entry: OpenLane) -> int:
         """See to places that jobs wait for, and end the watch when none does. Returns how many jobs were sent.
@@ -199,16 +208,18 @@ class Dispatch:
             return _Admission.NO_PLACE
         # A crash here leaves a place of a job that waits all the same: its ticket brings it here again.
         try:
-            is_admitted = self._jobs.admit(job)
+            admitted = self._jobs.admit(job)
         except (JobFinished, JobErased):
             outcome = _Admission.NOT_HELD
         except JobNotFound:
             outcome = _Admission.UNKNOWN
         else:
+            if admitted is None:
+                return _Admission.NOT_HELD
             # A crash here leaves a QUEUED job without a message, for the sweeper.
-            if is_admitted:
+            with trace.on_behalf_of(admitted.traceparent):
                 self._queue.send(job, lane)
-            return _Admission.SENT if is_admitted else _Admission.NOT_HELD
+            return _Admission.SENT
         self._places.leave(job, lane)
         return outcome
 

@@ -65,6 +65,7 @@ REQUEST_CODES = frozenset(
         "unsupported_language",
         "idempotency_mismatch",
         "quota_exceeded",
+        "rate_limited",
         "unavailable",
     }
 )

@@ -67,6 +67,8 @@ class Ended:
     lane: Lane
     #: Jobs with the same content, held until this one ends.
     followers: frozenset[str]
+    #: That were read for it: none if it is not DONE, or if its result is a copy.
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,8 @@ class Job:
     #: Set with its end: when it is gone, and when what was submitted is.
     expires_at: dt.datetime | None = None
     source_expires_at: dt.datetime | None = None
+    #: The request that submitted it; see ``trace``.
+    traceparent: str | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None
@@ -202,4 +206,5 @@ class Job:
     @property
     def ended(self) -> Ended:
         """What to tell of it when it is over."""
-        return Ended(job=self.id, lane=self.lane, followers=self.followers)
+        pages = self.result.pages if self.result and self.result.deduplicated_from is None else 0
+        return Ended(job=self.id, lane=self.lane, followers=self.followers, pages=pages)

@@ -109,6 +109,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item["batch_id"] = job.batch_id
     if job.rerun_of is not None:
         item["rerun_of"] = job.rerun_of
+    if job.traceparent is not None:
+        item["traceparent"] = job.traceparent
     return item
 
 
@@ -139,6 +141,7 @@ def to_job(item: Item) -> Job:
         leader=item.get("leader"),
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
+        traceparent=item.get("traceparent"),
         rerun_of=item.get("rerun_of"),
         retention=_to_retention(item),
         expires_at=_to_time(item.get("kept_until")),
@@ -179,7 +182,9 @@ def to_lane(item: Item) -> Lane:
 
 def to_ended(item: Item) -> Ended:
     """Read from the item of a job that is over, or its tombstone."""
-    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())))
+    result = item.get("result", {})
+    pages = int(result["pages"]) if result and result.get("deduplicated_from") is None else 0
+    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())), pages=pages)
 
 
 def from_options(options: JobOptions) -> Item:

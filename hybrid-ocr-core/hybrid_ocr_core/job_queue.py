@@ -7,10 +7,12 @@ Facts that shape this class:
 * ``MessageGroupId`` on a standard queue is no order, but the tenant for SQS's fair queues: where one tenant has most of
   the messages in flight, those of the others are handed out first.
   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+* A message carries the ``traceparent`` of the span that sends it, as an attribute; whoever needs none sees none.
 * ``maxReceiveCount`` is a backstop for what no worker can read, not a retry budget: a busy job hides its message for
   the rest of the lease instead of letting it bounce.
 
-IAM: sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueAttributes.
+IAM: sqs:SendMessage, ReceiveMessage, DeleteMessage, ChangeMessageVisibility, GetQueueAttributes; on the dead-letter
+queue SendMessage and GetQueueAttributes.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.errors import Unavailable
@@ -32,10 +35,12 @@ from hybrid_ocr_core.job import JobId, Lane
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, MessageTypeDef
 
 _log = logging.getLogger(__name__)
 
 _PART = "SQS"
+_TRACEPARENT = "traceparent"
 _VERSION = 1
 #: Messages about a chunk: workers that know no chunks leave them to newer ones.
 _CHUNK_VERSION = 2
@@ -50,6 +55,9 @@ _SENDS_A_BATCH = 10
 LONG_POLL_SECONDS = 20
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 MAX_VISIBILITY_SECONDS = 12 * 3600
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+_WAITING: Final = "ApproximateNumberOfMessages"
+_IN_FLIGHT: Final = "ApproximateNumberOfMessagesNotVisible"
 _STALE_HANDLE = {
     "ReceiptHandleIsInvalid",
     "AWS.SimpleQueueService.ReceiptHandleIsInvalid",
@@ -76,6 +84,8 @@ class ReceivedMessage:
     receive_count: int
     sent_at: float
     lane: Lane = Lane.NORMAL
+    #: As it came: it may be anything. See ``trace``.
+    traceparent: str | None = None
 
     @property
     def age_seconds(self) -> float:
@@ -122,6 +132,13 @@ def parse_body(body: str) -> JobId | ChunkId:
     return ChunkId(job=job, split=split, number=number)
 
 
+class Depth(NamedTuple):
+    """Messages to be had, and messages that somebody has."""
+
+    waiting: int
+    in_flight: int
+
+
 class JobQueue:
     """The lanes and their dead-letter queue. ``long_poll`` is the client that may wait for messages."""
 
@@ -139,7 +156,10 @@ class JobQueue:
         """Raises Unavailable."""
         with unavailable_on_error(_PART):
             self._client.send_message(
-                QueueUrl=self._urls[lane], MessageBody=_body(work), MessageGroupId=_job_of(work).tenant
+                QueueUrl=self._urls[lane],
+                MessageBody=_body(work),
+                MessageGroupId=_job_of(work).tenant,
+                MessageAttributes=_carried(),
             )
 
     def send_all(self, works: Sequence[JobId | ChunkId], lane: Lane = Lane.NORMAL) -> list[JobId | ChunkId]:
@@ -168,7 +188,12 @@ class JobQueue:
             response = self._client.send_message_batch(
                 QueueUrl=self._urls[lane],
                 Entries=[
-                    {"Id": str(number), "MessageBody": _body(work), "MessageGroupId": _job_of(work).tenant}
+                    {
+                        "Id": str(number),
+                        "MessageBody": _body(work),
+                        "MessageGroupId": _job_of(work).tenant,
+                        "MessageAttributes": _carried(),
+                    }
                     for number, work in enumerate(works)
                 ],
             )
@@ -189,6 +214,7 @@ class JobQueue:
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=[_TRACEPARENT],
             )
         for message in response.get("Messages", []):
             attributes = message.get("Attributes", {})
@@ -198,6 +224,7 @@ class JobQueue:
                 receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
                 sent_at=int(attributes.get("SentTimestamp", 0)) / 1000,
                 lane=lane,
+                traceparent=_traceparent_of(message),
             )
         return None
 
@@ -223,6 +250,9 @@ class JobQueue:
         attributes = {"reason": reason[:256] or "unknown"}
         if job is not None:
             attributes |= {"tenant": job.tenant, "job_id": job.job_id}
+        sender = trace.parse(message.traceparent)
+        if sender is not None:
+            attributes |= {_TRACEPARENT: sender.traceparent}
         with unavailable_on_error(_PART):
             self._client.send_message(
                 QueueUrl=self._dead_letter_url,
@@ -238,6 +268,22 @@ class JobQueue:
             with unavailable_on_error(_PART):
                 self._client.get_queue_attributes(QueueUrl=self._urls[lane], AttributeNames=["QueueArn"])
 
+    def depth(self, lane: Lane) -> Depth:
+        """How many messages a lane has, about. Raises Unavailable."""
+        return self._depth(self._urls[lane])
+
+    def dead_letters(self) -> int:
+        """How many dead letters there are, about; those that somebody reads just now as well. Raises Unavailable."""
+        if not self._dead_letter_url:
+            return 0
+        depth = self._depth(self._dead_letter_url)
+        return depth.waiting + depth.in_flight
+
+    def _depth(self, url: str) -> Depth:
+        with unavailable_on_error(_PART):
+            found = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=[_WAITING, _IN_FLIGHT])["Attributes"]
+        return Depth(waiting=int(found[_WAITING]), in_flight=int(found[_IN_FLIGHT]))
+
 
 def _job_of(work: JobId | ChunkId) -> JobId:
     return work.job if isinstance(work, ChunkId) else work
@@ -248,6 +294,16 @@ def _body(work: JobId | ChunkId) -> str:
     if isinstance(work, ChunkId):
         rest = {"v": _CHUNK_VERSION, "split": work.split, "chunk": work.number}
     return json.dumps({**rest, "tenant": job.tenant, "job_id": job.job_id})
+
+
+def _carried() -> dict[str, MessageAttributeValueTypeDef]:
+    traceparent = trace.traceparent()
+    return {_TRACEPARENT: {"DataType": "String", "StringValue": traceparent}} if traceparent else {}
+
+
+def _traceparent_of(message: MessageTypeDef) -> str | None:
+    carried = message.get("MessageAttributes", {}).get(_TRACEPARENT)
+    return carried.get("StringValue") if carried else None
 
 
 def _sendable(text: str) -> str:

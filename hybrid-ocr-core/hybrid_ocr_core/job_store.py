@@ -17,7 +17,7 @@ The state table (the README shows the same; a test holds the two together):
     QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
     QUEUED or lease expired     resend    sweep_at = :seen                                    unchanged
     FAILED                      redrive   status = FAILED                                     QUEUED, held, budget anew
-    DONE or FAILED              forget    kept_next = :seen, kept_until > :now                its source goes
+    DONE or FAILED              forget    kept_next = :seen, source_until <= :now             its source goes
     DONE or FAILED              expire    kept_until <= :now                                  erased, attempt + 1
     any                         erase     attribute_exists(pk)                                erased, attempt + 1
 
@@ -49,7 +49,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hybrid_ocr_core import job_item
+from hybrid_ocr_core import job_item, metrics
 from hybrid_ocr_core.chunk_store import ChunkStore
 from hybrid_ocr_core.errors import (
     AttemptsExhausted,
@@ -128,7 +128,7 @@ HELD_CONDITIONS = {
 }
 #: Those around a job whose days are counted. Where it runs again there is no ``kept_until``.
 KEPT_CONDITIONS = {
-    "forget": "attribute_not_exists(erased_at) AND kept_next = :seen AND kept_until > :now",
+    "forget": "attribute_not_exists(erased_at) AND kept_next = :seen AND source_until <= :now AND kept_until > :now",
     "forgotten": "attribute_exists(source_gone_at) AND attribute_exists(kept_until)",
     "expire": "attribute_not_exists(erased_at) AND kept_until <= :now",
     "redrive": "attribute_not_exists(source_gone_at)",
@@ -163,6 +163,13 @@ class OpenLane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A held job was let go."""
+
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resend:
     """What to send, and where: the job's own message, or those of the chunks of this split that nobody works on.
 
@@ -172,6 +179,7 @@ class Resend:
     lane: Lane
     split: int | None
     is_held: bool
+    traceparent: str | None
 
 
 class JobStore:
@@ -198,6 +206,7 @@ class JobStore:
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
         self._table.put(item, condition=CONDITIONS["create"])
+        metrics.job_created(job)
 
     def get(self, job: JobId) -> Job:
         """Read a job, strongly consistent.
@@ -241,8 +250,8 @@ class JobStore:
             return False
         raise NotToBeFollowed("its result will be of no use")
 
-    def admit(self, job: JobId) -> bool:
-        """Let a held job go: it has a place now. False when someone else did so.
+    def admit(self, job: JobId) -> Admitted | None:
+        """Let a held job go: it has a place now. None when someone else did so.
 
         A crash between this write and the send leaves the job to the sweeper.
 
@@ -259,10 +268,11 @@ class JobStore:
             values={":queued": JobStatus.QUEUED, ":sweep_at": sweep_at, ":stamp": job_item.stamp(now), ":one": 1},
         )
         if written or item.get("sweep_at") == sweep_at:
-            return True
+            metrics.job_moved("admit", job_item.to_lane(item))
+            return Admitted(traceparent=item.get("traceparent"))
         if not item or "erased_at" in item or JobStatus(item["status"]).is_terminal:
             raise self._why_not_claimed(item, now)
-        return False
+        return None
 
     def get_all(self, jobs: Sequence[JobId]) -> dict[JobId, Job]:
         """Read many, each strongly consistent; those that do not exist, were erased or expired are left out."""
@@ -311,6 +321,7 @@ class JobStore:
         if not written and item.get("owner") != owner:
             raise self._why_not_claimed(item, now)
         found = job_item.to_job(item)
+        metrics.job_claimed(found, now)
         return found, Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at)
 
     def renew(self, lease: Lease, progress: Progress | None = None, document: Document | None = None) -> Lease:
@@ -359,6 +370,7 @@ class JobStore:
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
+        metrics.job_done(job_item.to_job(item))
         return job_item.to_ended(item)
 
     def fail(self, lease: Lease, failure: JobFailure) -> Ended:
@@ -382,6 +394,7 @@ class JobStore:
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
         )
+        metrics.job_failed("fail", job_item.to_job(item))
         return job_item.to_ended(item)
 
     def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
@@ -393,7 +406,7 @@ class JobStore:
             LeaseLost: fenced off.
         """
         now = self._clock()
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "release",
             update="SET #status = :queued, sweep_at = :sweep_at, last_error = :reason, updated_at = :stamp,"
@@ -407,6 +420,7 @@ class JobStore:
             },
             shows=lambda item: item.get("status") == JobStatus.QUEUED,
         )
+        metrics.job_moved("release", job_item.to_lane(item))
 
     def split(self, lease: Lease, document: Document, *, chunks: int, pages: int) -> None:
         """Leave the job to its chunks, which are there: no lease, until the last of them is home.
@@ -419,7 +433,7 @@ class JobStore:
             LeaseLost: fenced off; the chunks of this attempt stay unseen.
         """
         now = self._clock()
-        self._update_mine(
+        item = self._update_mine(
             lease,
             "split",
             update="SET split_by = :mine, chunks = :chunks, chunks_left = :chunks, progress = :progress,"
@@ -436,6 +450,7 @@ class JobStore:
             shows=lambda item: item.get("split_by") == lease.attempt,
             leaves=lease.attempt + 1,
         )
+        metrics.job_moved("split", job_item.to_lane(item))
 
     def exhaust(self, job: Job) -> tuple[JobFailure, Ended]:
         """A free job whose budget is used up -> FAILED ``out_of_attempts``, with the last reason.
@@ -471,6 +486,8 @@ class JobStore:
         is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
         if not written and not is_already:
             raise LeaseLost("the job is not free any more")
+        if written:
+            metrics.job_failed("exhaust", job_item.to_job(item))
         return failure, job_item.to_ended(item)
 
     def due(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob | OpenLane]:
@@ -509,10 +526,12 @@ class JobStore:
             written, item = self._update(entry.job, condition=SPLIT_CONDITIONS["resend"], update=update, values=values)
         if not written and item.get("sweep_at") != sweep_at:
             return None
+        metrics.job_moved("resend", job_item.to_lane(item))
         return Resend(
             lane=job_item.to_lane(item),
             split=int(item["split_by"]) if item.get("chunks_left") else None,
             is_held="held" in item,
+            traceparent=item.get("traceparent"),
         )
 
     def redrive(self, job: JobId) -> Job | None:
@@ -545,6 +564,8 @@ class JobStore:
             raise JobNotFound("there is no such job")
         if not written and "source_gone_at" in item:
             raise SourceGone("the document is not kept any more")
+        if written:
+            metrics.job_moved("redrive", job_item.to_lane(item))
         # A lost response shows our own QUEUED; sending once more than needed is harmless.
         return job_item.to_job(item) if written or item["status"] == JobStatus.QUEUED else None
 
@@ -559,6 +580,8 @@ class JobStore:
         written, item = self._bury(job, CONDITIONS["erase"])
         if not written and "erased_at" not in item:
             raise JobNotFound("there is no such job")
+        if written:
+            metrics.job_moved("erase", job_item.to_lane(item))
         return job_item.to_ended(item)
 
     def expire(self, entry: KeptJob) -> bool:
@@ -569,6 +592,8 @@ class JobStore:
             sets=", expired = :true",
             values={":true": True, ":now": milliseconds(self._clock())},
         )
+        if written:
+            metrics.job_moved("expire", job_item.to_lane(item))
         return written or "expired" in item
 
     def _bury(
@@ -581,7 +606,7 @@ class JobStore:
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             f" expires_at = :expires{sets} ADD attempt :one, version :one"
             " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of,"
+            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of, traceparent,"
             f" kept_for, source_kept_for, source_gone_at, {KEPT}",
             values={
                 ":stamp": job_item.stamp(now),
@@ -623,6 +648,8 @@ class JobStore:
                 ":one": 1,
             },
         )
+        if written:
+            metrics.job_moved("forget", job_item.to_lane(item))
         return written or item.get("kept_next") == again
 
     def forgotten(self, entry: KeptJob) -> None:

@@ -106,3 +106,8 @@ def read_languages(reader: Reader) -> tuple[str, ...]:
 def read_tenant_jobs_in_lane(reader: Reader) -> int:
     """``OCR_TENANT_JOBS_IN_LANE``: jobs of one tenant in a lane at a time; more than there are workers."""
     return reader.integer("OCR_TENANT_JOBS_IN_LANE", 100, least=1, most=1000)
+
+
+def read_tenant_pages_a_day(reader: Reader) -> int:
+    """``OCR_TENANT_PAGES_A_DAY``: counted by the workers, asked for by the API; 0: neither."""
+    return reader.integer("OCR_TENANT_PAGES_A_DAY", 0)

@@ -178,6 +178,30 @@ class Table:
             )
         return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
 
+    def count(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        most: int,
+        **options: Any,  # noqa: ANN401 - boto3's own
+    ) -> int:
+        """How many items a query finds; not all of them are counted if they are more than ``most``."""
+        found = 0
+        while True:
+            with unavailable_on_error(_PART):
+                response = self._client.query(
+                    TableName=self._name,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeValues=serialise(values),
+                    Select="COUNT",
+                    **options,
+                )
+            found += response["Count"]
+            if found > most or "LastEvaluatedKey" not in response:
+                return found
+            options["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
 
 def _until_all_is_done(call: Callable[[list[Any]], list[Any]], left: list[Any]) -> None:
     """Call with what is left, until nothing is. Raises Unavailable when DynamoDB does not come to an end."""

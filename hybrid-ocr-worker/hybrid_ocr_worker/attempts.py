@@ -24,6 +24,7 @@ from hybrid_ocr_core.errors import DOCUMENT_CODES, DocumentRejected, LeaseLost, 
 from hybrid_ocr_core.job import Ended, JobFailure
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_worker import metrics
 from hybrid_ocr_worker.heartbeat import Heartbeat
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
@@ -105,10 +106,11 @@ class Attempts:
         with log_context(**claim.names), heartbeat, self.sandbox.asking(still_wanted):
             _log.info("Claimed a %s.", claim.kind, extra={"action": f"{claim.kind}_claimed"})
             try:
-                end = self._finish(claim, heartbeat, work)
-                # A crash here leaves others waiting for a place or a result: the next receive tells them.
-                if end is not None:
-                    self.dispatch.ended(end)
+                with metrics.attempt(claim.kind):
+                    end = self._finish(claim, heartbeat, work)
+                    # A crash here leaves others waiting for a place or a result: the next receive tells them.
+                    if end is not None:
+                        self.dispatch.ended(end)
             except LeaseLost as error:
                 # Someone else has it, or had it: write nothing, delete nothing. If it was erased instead, the message
                 # comes back and is deleted then.

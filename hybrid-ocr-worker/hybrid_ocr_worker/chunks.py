@@ -30,11 +30,13 @@ from hybrid_ocr_core.errors import (
 from hybrid_ocr_core.job import Clock, Ended, Job, JobFailure, JobStatus, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_core.metrics import job_failed
 from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.fan_out import FanOut
 from hybrid_ocr_worker.heartbeat import Heartbeat
+from hybrid_ocr_worker.metrics import page_read, stage
 from hybrid_ocr_worker.ocr.page_file import page_path, write_page
-from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, failed_page
+from hybrid_ocr_worker.ocr.result import UNKNOWN_SIZE, Source, failed_page
 from hybrid_ocr_worker.recognition import Recogniser
 from hybrid_ocr_worker.sandbox.warm import nothing
 
@@ -63,7 +65,9 @@ class ChunkClaim:
         """The job -> FAILED. Raises LeaseLost, Unavailable."""
         self.store.fail_job(self.lease, failure)
         # A transaction does not tell what it made.
-        return self.jobs.get(self.lease.chunk.job).ended
+        job = self.jobs.get(self.lease.chunk.job)
+        job_failed("fail", job)
+        return job.ended
 
     def release(self, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:  # noqa: ARG002 - one face
         """PROCESSING -> QUEUED. Raises LeaseLost, Unavailable."""
@@ -158,10 +162,12 @@ class ChunkProcessor:
             failed.append(missing.pop(0))
             _log.warning("A page was given up.", extra={"action": "page_failed", "page": failed[0]})
             write_page(directory, failed_page(failed[0], *UNKNOWN_SIZE, "engine_crashed"))
+            page_read(Source.FAILED)
             self._store(taken, directory, failed[0], is_first=True)
         if not missing:
             return
-        self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
+        with stage("fetch"):
+            self.documents.get_chunk(chunk.id, directory / "source", self.attempts.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory, numbers=chunk.pages)
         store: Callable[[], None] = nothing
         for done, number in enumerate(missing):

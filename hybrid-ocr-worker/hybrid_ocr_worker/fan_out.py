@@ -16,6 +16,7 @@ from hybrid_ocr_core.job import Job, Lease
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.options import Mode
+from hybrid_ocr_worker.metrics import stage
 from hybrid_ocr_worker.ocr.page_file import page_path
 from hybrid_ocr_worker.recognition import Drawing, Plan, Recogniser
 from hybrid_ocr_worker.sandbox.warm import WarmSandbox
@@ -75,6 +76,7 @@ class FanOut:
         if following.number <= of.chunks:
             self.queue.send_all([following], of.lane)
 
+    @stage("collect")
     def collect(self, job: Job, drawing: Drawing) -> None:
         """Bring the pages that the chunks stored to where the plan's pages are, and draw them as they come.
 

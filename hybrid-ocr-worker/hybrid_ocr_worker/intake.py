@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
+from hybrid_ocr_worker import metrics
 
 #: How often work in hand is interrupted to look for urgent work; pages with a text layer take some milliseconds only.
 _URGENT_SECONDS = 0.25
@@ -88,7 +89,11 @@ class Intake:
         return self._receive(Lane.HIGH)
 
     def _receive(self, lane: Lane) -> ReceivedMessage | None:
-        return self._queue.receive(lane, visibility_seconds=self._visibility_seconds, wait_seconds=0)
+        message = self._queue.receive(lane, visibility_seconds=self._visibility_seconds, wait_seconds=0)
+        # None says little: it asked some of SQS's servers only.
+        if message is not None:
+            metrics.message_received(message)
+        return message
 
     def _wait_for(self, lanes: Iterable[Lane]) -> ReceivedMessage | None:
         with self._changed:
@@ -117,6 +122,10 @@ class Intake:
         found: ReceivedMessage | Exception | None
         try:
             found = self._queue.receive(lane, visibility_seconds=self._visibility_seconds)
+            if found is None:
+                metrics.lane_found_empty(lane)
+            else:
+                metrics.message_received(found)
         except Exception as error:  # noqa: BLE001 - raised again where someone waits for it
             found = error
         with self._changed:

@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from hybrid_ocr_core import aws, logs
+from hybrid_ocr_core import aws, exposition, logs
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -21,9 +22,11 @@ from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
+from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.intake import Intake
+from hybrid_ocr_worker.lane_watch import EVERY_SECONDS, count_messages
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import EngineInfo, Recogniser
@@ -31,7 +34,7 @@ from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 from hybrid_ocr_worker.supervisor import Supervisor
-from hybrid_ocr_worker.sweeper import Sweeper, sweep_forever
+from hybrid_ocr_worker.sweeper import Sweeper, repeat, sweep_forever
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +121,8 @@ def _consume(settings: WorkerSettings) -> int:
             name="sweeper",
             daemon=True,
         ).start()
+        if settings.metrics_port:
+            _show_metrics(settings, parts.queue, shutdown.requested)
         _log.info("Ready for jobs.", extra={"action": "worker_ready"})
         Consumer(intake, processor, shutdown).run()
     shutil.rmtree(scratch, ignore_errors=True)
@@ -125,11 +130,34 @@ def _consume(settings: WorkerSettings) -> int:
     return 0
 
 
+def _show_metrics(settings: WorkerSettings, queue: JobQueue, stop: threading.Event) -> None:
+    """Serve the numbers of all processes of this machine, as each of them does.
+
+    Raises:
+        SettingsError: the port cannot be had.
+    """
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        exposition.serve(host, port)
+    except OSError as error:
+        raise SettingsError([f"OCR_METRICS_PORT={port} cannot be listened at on {host}: {error.strerror}"]) from error
+    threading.Thread(
+        target=repeat,
+        args=(partial(count_messages, queue),),
+        # As with the sweeps: together the processes of a machine ask once in the interval.
+        kwargs={"every_seconds": EVERY_SECONDS * settings.processes, "stop": stop},
+        name="lane-watch",
+        daemon=True,
+    ).start()
+
+
 def _supervise(settings: WorkerSettings, processes: int, environment: Mapping[str, str]) -> int:
     shutdown = Shutdown(settings.grace_seconds)
     shutdown.install()
     command = [sys.executable, str(Path(sys.argv[0]).resolve()), "consume", "--processes", "1"]
     children = {**environment, "OCR_WORKER_PROCESSES": str(processes)}
+    if settings.metrics_port:
+        children[exposition.VARIABLE] = str(exposition.make_directory())
     supervisor = Supervisor([command] * processes, children)
     supervisor.run(shutdown.requested, grace_seconds=settings.grace_seconds + _MARGIN_SECONDS)
     return 0
@@ -192,11 +220,12 @@ def _connect(settings: WorkerSettings) -> _Parts:
     letters_url = settings.aws.dead_letter_queue_url
     queue = JobQueue(clients.sqs, settings.aws.queue_urls, letters_url, long_poll=clients.sqs_long_poll)
     places = Places(clients.dynamodb, table, most=settings.tenant_jobs_in_lane, lease=lease)
+    usage = Usage(clients.dynamodb, table) if settings.tenant_pages_a_day else None
     return _Parts(
         store=store,
         queue=queue,
         documents=DocumentStore(clients.s3, settings.aws.bucket),
-        dispatch=Dispatch(store, queue, places),
+        dispatch=Dispatch(store, queue, places, usage=usage),
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )
 

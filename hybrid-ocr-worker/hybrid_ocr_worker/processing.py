@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -38,6 +39,7 @@ from hybrid_ocr_core.job import Clock, Ended, Job, JobFailure, JobId, Lane, Leas
 from hybrid_ocr_core.job_queue import JobQueue, MalformedMessage, NewerMessage, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import fresh_log_context
+from hybrid_ocr_worker import metrics
 from hybrid_ocr_worker.attempts import Attempts, rest_of
 from hybrid_ocr_worker.chunks import ChunkProcessor
 from hybrid_ocr_worker.copies import Copies
@@ -155,7 +157,7 @@ class Processor:
             self.queue.delete(message)
             return
         job_id = work.job if isinstance(work, ChunkId) else work
-        with fresh_log_context(job_id=job_id.job_id):
+        with fresh_log_context(job_id=job_id.job_id), trace.span(message.traceparent):
             try:
                 if isinstance(work, ChunkId):
                     self._chunks.process(work, message)
@@ -220,7 +222,8 @@ class Processor:
             end = self._copies.copy(job, lease, heartbeat, directory)
             if end is not None:
                 return end
-        self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
+        with metrics.stage("fetch"):
+            self.documents.get_source(job, directory / "source", self.sandbox.still_wanted)
         plan = self.recogniser.survey(job, directory)
         if job.split is None and self._fan_out.is_worth_it(plan):
             self._fan_out.split(job, lease, plan)
@@ -263,11 +266,13 @@ class Processor:
 
     def _complete(self, job: Job, lease: Lease, drawing: Drawing, heartbeat: Heartbeat) -> Ended:
         found = self.recogniser.draw(drawing)
-        for output, path in found.files.items():
-            # Asked at every block: what is sent after the job was erased must end before its prefix is purged for good.
-            self.documents.put_result(
-                job.id, attempt=lease.attempt, revision=0, output=output, path=path, still_wanted=heartbeat.check
-            )
+        with metrics.stage("upload"):
+            for output, path in found.files.items():
+                # Asked at every block: what is sent after the job was erased must end before its prefix is purged for
+                # good.
+                self.documents.put_result(
+                    job.id, attempt=lease.attempt, revision=0, output=output, path=path, still_wanted=heartbeat.check
+                )
         # A crash here leaves files of an attempt that no item points to. They stay in the job's prefix, unseen, and
         # go with it.
         result = Result(

@@ -16,6 +16,7 @@ from typing import Any
 from hybrid_ocr_core import media
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.job import Confidence, Document, Job, Triage
+from hybrid_ocr_worker.metrics import page_read, stage
 from hybrid_ocr_worker.ocr.formats.alto import write_alto
 from hybrid_ocr_worker.ocr.formats.hocr import write_hocr
 from hybrid_ocr_worker.ocr.formats.markdown import write_md
@@ -148,6 +149,7 @@ class Recogniser:
         self._sandbox = sandbox
         self._engine = engine
 
+    @stage("survey")
     def survey(self, job: Job, directory: Path, *, numbers: Sequence[int] | None = None) -> Plan:
         """Look at ``directory/source``; what every later step needs.
 
@@ -189,6 +191,7 @@ class Recogniser:
         asked_for = tuple(job.options.pages.of(facts["pages"]))
         return Plan(request=request, document=document, numbers=asked_for, pages_asked_for=len(asked_for))
 
+    @stage("page")
     def read_page(self, plan: Plan, number: int, meanwhile: Callable[[], None] = nothing) -> bool:
         """Read one page of the plan; it is left among the plan's page files. False when it is a failed page.
 
@@ -218,6 +221,7 @@ class Recogniser:
                 raise DocumentRejected(error.document_code, str(error), number) from error
             self._give_up(plan, number, error.document_code)
             return False
+        page_read(read["source"])
         _log.debug(
             "Read a page: %s, %s.",
             read["source"],
@@ -237,6 +241,7 @@ class Recogniser:
                 raise
             width, height = UNKNOWN_SIZE
         write_page(plan.directory, failed_page(number, width, height, code))
+        page_read(Source.FAILED)
 
     def refuse_if_too_many(self, plan: Plan, failed: Sequence[int]) -> None:
         """A document of which too much is missing has failed.
@@ -249,6 +254,7 @@ class Recogniser:
             message = f"{len(failed)} of {plan.pages_asked_for} pages could not be read"
             raise DocumentRejected(code, message, failed[0])
 
+    @stage("split")
     def split(self, plan: Plan, chunks: Sequence[Sequence[int]]) -> list[Path]:
         """Cut the document up, a file for each list of page numbers, beside the source. Raises as ``survey``."""
         targets = [plan.directory / f"chunk-{number}" for number in range(1, len(chunks) + 1)]
@@ -271,6 +277,7 @@ class Recogniser:
                 pages = write(pages, files[output])
         return Drawing(plan=plan, files=files, pages=pages, summary=summary)
 
+    @stage("draw")
     def draw(self, drawing: Drawing) -> Recognised:
         """Every output, whole, from the page files of the plan. Raises as ``survey``."""
         drawing.finish()

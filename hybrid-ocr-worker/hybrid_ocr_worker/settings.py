@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_ocr_core.job import Lane
-from hybrid_ocr_core.settings import AwsSettings, Reader, read_languages, read_tenant_jobs_in_lane
+from hybrid_ocr_core.settings import (
+    AwsSettings,
+    Reader,
+    read_languages,
+    read_tenant_jobs_in_lane,
+    read_tenant_pages_a_day,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +42,12 @@ class WorkerSettings:
     chunk_pages: int
     chunks_in_lane: int
     tenant_jobs_in_lane: int
+    tenant_pages_a_day: int
     lane_weights: Mapping[Lane, int]
     failed_pages_percent: int
     log_level: str
+    metrics_port: int
+    metrics_host: str
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> WorkerSettings:
@@ -70,9 +79,12 @@ class WorkerSettings:
             chunk_pages=reader.integer("OCR_CHUNK_PAGES", 10, least=1),
             chunks_in_lane=reader.integer("OCR_CHUNKS_IN_LANE", 16, least=1),
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
+            tenant_pages_a_day=read_tenant_pages_a_day(reader),
             lane_weights=_read_lane_weights(reader),
             failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            metrics_port=reader.integer("OCR_METRICS_PORT", 0, most=65535),
+            metrics_host=reader.text("OCR_METRICS_HOST", "127.0.0.1"),
         )
         reader.expect(
             settings.heartbeat_seconds * 3 <= settings.lease_seconds,

@@ -14,9 +14,10 @@ import datetime as dt
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
+from hybrid_ocr_core import trace
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
@@ -108,8 +109,9 @@ class Sweeper:
             lost: Sequence[JobId | ChunkId] = [entry.job]
             if resend.split is not None:
                 lost = self._lost_chunks(entry.job, resend.split)
-            for work in lost:
-                self._queue.send(work, resend.lane)
+            with trace.on_behalf_of(resend.traceparent):
+                for work in lost:
+                    self._queue.send(work, resend.lane)
             _log.info("Sent a job again that nobody took.", extra={"action": "job_resent"})
             return len(lost)
 
@@ -140,12 +142,17 @@ class Sweeper:
 
 
 def sweep_forever(sweeper: Sweeper, *, every_seconds: float, stop: threading.Event) -> None:
-    """The timer in a worker. The first wait is random, so that a fleet's sweeps spread out."""
+    """The timer in a worker."""
+    repeat(sweeper.sweep, every_seconds=every_seconds, stop=stop)
+
+
+def repeat(action: Callable[[], object], *, every_seconds: float, stop: threading.Event) -> None:
+    """Do something until it is time to stop, whatever it raises. The first wait is random: a fleet's spread out."""
     wait = random.uniform(0, every_seconds)  # noqa: S311 - not cryptography
     while not stop.wait(wait):
         wait = every_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
         try:
             with contextlib.suppress(Unavailable):  # said by the consumer already
-                sweeper.sweep()
+                action()
         except Exception:  # noqa: BLE001 - the border of a thread
-            _log.exception("A sweep failed.", extra={"action": "sweep_failed"})
+            _log.exception("What a timer does failed.", extra={"action": "timer_failed"})

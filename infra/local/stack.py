@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hybrid_ocr_core import exposition
 from infra.local import environment
 from infra.local.claims import LOOPBACK
 from infra.local.environment import ROOT, LauncherSettings
@@ -82,6 +83,8 @@ class Stack:
             return
         variables = environment.for_services(self.settings, outputs) | self._scratch()
         self.servers = [self._api(variables)]
+        # Each worker process has a port of the metrics in common with the others; so it has their numbers.
+        variables = variables | {exposition.VARIABLE: str(exposition.make_directory())}
         self.workers = [self._worker(variables, n) for n in range(1, self.settings.worker_processes + 1)]
         for program in (*self.servers, *self.workers):
             self.supervisor.add(program)

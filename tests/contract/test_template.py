@@ -71,6 +71,7 @@ def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
 
 def test_the_index_of_open_jobs_carries_what_the_sweeper_reads(resources: dict[str, Any]) -> None:
     assert _projected(resources, "open") == {"resends", "erased_at"}
+    assert _projected(resources, "tenant") == {"erased_at"}
 
 
 def test_the_list_of_jobs_carries_what_it_is_filtered_by(resources: dict[str, Any]) -> None:

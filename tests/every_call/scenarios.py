@@ -113,6 +113,13 @@ def _rerun(world: World) -> None:
     world.work()
 
 
+def _retention(world: World) -> None:
+    _submit(world)
+    for _ in range(3):  # what was submitted goes, then the job, then its objects
+        world.clock.advance(16 * 24 * 3600)
+        world.sweep()
+
+
 def _crowded_lane(world: World) -> None:
     world.submit()
     world.submit("force")  # held, for the lane has one place
@@ -151,6 +158,8 @@ SCENARIOS = [
     Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
     Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("seen before", _seen_before, frozenset({"DONE"}), _FEWER),
+    # What ends only after all those days has all of them before it.
+    Scenario("retention", _retention, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("rerun", _rerun, frozenset({"DONE"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
-from hybrid_ocr_api import create_app
+from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings, RetentionSettings
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings, TenantLimits
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
@@ -232,6 +232,8 @@ class World:
         settings = ApiSettings(
             aws=self.settings,
             api_key=KEY,
+            key_cache_seconds=0,
+            tokens=None,
             languages=("eng",),
             max_upload_bytes=1 << 20,
             max_batch_bytes=1 << 20,
@@ -240,11 +242,14 @@ class World:
             retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
             lease_seconds=60,
             tenant_jobs_in_lane=1,
+            tenant_limits=TenantLimits(),
             deduplicate=True,
             log_level="INFO",
         )
         services = Services(
             settings=settings,
+            identities=identities(settings, self.clients.dynamodb),
+            quotas=quotas(settings, self.clients.dynamodb),
             jobs=self.store,
             list=JobList(self.clients.dynamodb, self.settings.table, self.store),
             batches=BatchStore(self.clients.dynamodb, self.settings.table),

@@ -101,9 +101,9 @@ class Stack:
     def workers(self) -> list[int]:
         return self.pids("aws_worker.py consume")
 
-    def operate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`make worker`: a sub-command of the worker on this stack."""
-        command = [sys.executable, "-m", "infra.local.worker", *arguments]
+    def operate(self, *arguments: str, program: str = "worker") -> subprocess.CompletedProcess[str]:
+        """`make worker`, or `make keys`: a sub-command of a service on this stack."""
+        command = [sys.executable, "-m", "infra.local.operate", program, *arguments]
         return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
 
     def submit(self, content: bytes, name: str = "document.pdf", **fields: str) -> str:

@@ -1,0 +1,77 @@
+"""Who may do what: the scope that each route demands, and nothing else knows it.
+
+A route that stands in neither list cannot be served: ``check`` ends the start of the API, and a test walks the routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeGuard
+
+from flask import Flask
+
+
+class Scope(StrEnum):
+    """What a caller may do."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    REVIEW = "review"
+    #: Everything, the others included.
+    ADMIN = "admin"
+
+
+#: Endpoints that need no caller at all.
+OPEN_ENDPOINTS = frozenset({"health.health", "health.ready"})
+
+#: What each of the others demands.
+SCOPES = {
+    "jobs.create": Scope.SUBMIT,
+    "jobs.index": Scope.READ,
+    "jobs.rerun": Scope.SUBMIT,
+    "jobs.show": Scope.READ,
+    "jobs.result": Scope.READ,
+    "jobs.page": Scope.READ,
+    # Who may send a document may take it back.
+    "jobs.erase": Scope.SUBMIT,
+    "batches.create": Scope.SUBMIT,
+    "batches.show": Scope.READ,
+    # They tell of all tenants.
+    "metrics.show": Scope.ADMIN,
+}
+
+#: It is a part of keys in DynamoDB and S3, where ``#`` and ``/`` separate.
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """On whose behalf a request runs, and what it may do."""
+
+    tenant: str
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        """Is this allowed?"""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+def is_tenant(name: object) -> TypeGuard[str]:
+    """Can this be the name of a tenant?"""
+    return isinstance(name, str) and _TENANT.fullmatch(name) is not None
+
+
+def known_scopes(words: Iterable[object]) -> frozenset[Scope]:
+    """Those of the words that are scopes of this service; a token may carry others."""
+    return frozenset(scope for scope in Scope if scope.value in words)
+
+
+def check(app: Flask) -> None:
+    """Raises RuntimeError unless each route is open or demands a scope."""
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    if endpoints != OPEN_ENDPOINTS | SCOPES.keys():
+        wrong = ", ".join(sorted(endpoints ^ (OPEN_ENDPOINTS | SCOPES.keys())))
+        raise RuntimeError(f"access.py and the routes differ in: {wrong}")

@@ -1,0 +1,77 @@
+"""Keys and quotas on the whole service: two API processes, real workers, and the command that makes keys."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+from tests.conftest import ROOT
+from tests.system.stack import Stack
+
+_DOCUMENT = (ROOT / "tests/documents/phototest.tif").read_bytes()
+
+
+def test_a_key_is_made_used_and_revoked_on_a_running_stack(stack: Stack) -> None:
+    made = stack.operate("create", "--tenant", "acme", "--scopes", "submit,read", program="keys")
+    assert made.returncode == 0, made.stderr
+    headers = {"x-api-key": made.stdout.strip()}
+
+    accepted = requests.post(f"{stack.url}/jobs", files={"file": ("a.tif", _DOCUMENT)}, headers=headers, timeout=60)
+    path = f"{stack.url}{accepted.headers['Location']}"
+    assert accepted.status_code == 202
+    assert requests.get(path, headers=headers, timeout=60).status_code == 200
+    assert stack.get(accepted.headers["Location"]).status_code == 404  # the tenant of the settings' key is another
+
+    listed = stack.operate("list", "--tenant", "acme", program="keys").stdout
+    assert made.stdout.strip() not in listed
+    key_id = listed.splitlines()[1].split()[0]
+    assert stack.operate("revoke", key_id, program="keys").returncode == 0
+    stack.wait_until(lambda: requests.get(path, headers=headers, timeout=60).status_code == 401, "the key to end")
+
+
+def test_the_command_of_the_image_serves_until_sigterm() -> None:
+    """What the image runs, less the image; nothing of AWS is needed for /health."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"AWS_REGION": "r", "OCR_S3_BUCKET": "b", "OCR_DDB_TABLE": "t", "OCR_SQS_URL": "q"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "hybrid-ocr-core"), **settings}
+    command = [sys.executable, str(ROOT / "hybrid-ocr-api/app.py"), "serve", "--bind", f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, env={**environment, "PYTHON_DOTENV_DISABLED": "1"}) as server:
+        deadline = time.monotonic() + 60
+        while not _is_healthy(port):
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+
+        assert server.wait(60) == 0
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_quotas_hold_on_a_running_stack(tmp_path: Path) -> None:
+    limits = {"OCR_TENANT_JOBS_IN_FLIGHT": "1", "OCR_TENANT_PAGES_A_DAY": "2", "OCR_TENANT_REQUESTS_A_MINUTE": "100000"}
+    with Stack(tmp_path / "data", **limits) as stack:
+        for _ in range(2):
+            assert stack.read(_DOCUMENT, "a.tif")["job"]["status"] == "DONE"
+
+        def submit() -> requests.Response:
+            return stack.post("/jobs", files={"file": ("a.tif", _DOCUMENT)})
+
+        stack.wait_until(lambda: "pages of this day" in submit().text, "the pages to be counted")
+        refused = submit()
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert "q=100000;w=60" in refused.headers["RateLimit-Policy"]
