@@ -79,12 +79,14 @@ def erase(job_id: str) -> tuple[str, int]:
     parts = services()
     identity = _id(job_id)
     end = parts.jobs.erase(identity)
-    # A crash here, or S3 away, leaves the objects to the sweeper, which the tombstone calls. It purges again after
-    # the lease of a running attempt in any case, for that attempt may still be uploading.
+    # A crash here, or SQS away, leaves a place in a lane and those who wait for this job's end to the sweeper, which
+    # the tombstone calls.
+    with contextlib.suppress(Unavailable):
+        parts.dispatch.ended(end)
+    # A crash here, or S3 away, leaves it the objects, too. It purges again after the lease of a running attempt in any
+    # case, for that attempt may still be uploading.
     with contextlib.suppress(Unavailable):
         parts.documents.purge(identity)
-        # A crash here leaves a place in a lane: to whoever receives the job's message, or to the sweeper.
-        parts.dispatch.ended(end)
     return "", HTTPStatus.NO_CONTENT
 
 

@@ -245,7 +245,8 @@ class JobStore:
             return True
         if not item:
             raise JobNotFound("there is no such job")
-        is_done = "erased_at" not in item and item.get("status") == JobStatus.DONE
+        is_gone = "erased_at" in item or self._has_expired(item)
+        is_done = not is_gone and item.get("status") == JobStatus.DONE
         if is_done and not item["result"]["failed_pages"]:
             return False
         raise NotToBeFollowed("its result will be of no use")
