@@ -1,17 +1,26 @@
-"""AWS by moto, in this process and one thread: its conditions are real, its races are not (see tests/system)."""
+"""AWS by moto, in this process: its conditions are real, and hold between threads as DynamoDB takes one call at a time.
+
+Races of several processes are in tests/system.
+"""
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from flask import Flask
 from flask.testing import FlaskClient
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.services import Services
@@ -23,17 +32,19 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.job import Lane, Retention
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
-from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from tests.builders import LEASE, FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 MAX_UPLOAD_BYTES = 1 << 20
 MAX_BATCH_BYTES = 3 << 20
 MAX_BATCH_FILES = 30
@@ -47,7 +58,19 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def aws_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSettings]:
+def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto's tables know nothing of threads: two could win one condition, or change a dictionary that is being read."""
+    process, lock = BotocoreStubber.process_request, threading.Lock()
+
+    def in_turn(self: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+        with lock if "//dynamodb." in request.url else contextlib.nullcontext():
+            return process(self, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", in_turn)
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch, one_call_at_a_time: None) -> Iterator[AwsSettings]:
     """The real template, deployed to moto."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -130,6 +153,11 @@ def token_settings() -> TokenSettings | None:
 
 
 @pytest.fixture
+def endpoints(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> EndpointStore:
+    return EndpointStore(clients.dynamodb, aws_settings.table, default_secrets=(WEBHOOK_SECRET,), clock=clock)
+
+
+@pytest.fixture
 def app(
     aws_settings: AwsSettings,
     clients: AwsClients,
@@ -140,6 +168,7 @@ def app(
     queue: JobQueue,
     documents: DocumentStore,
     dispatch: Dispatch,
+    endpoints: EndpointStore,
     clock: FakeClock,
 ) -> Flask:
     settings = ApiSettings(
@@ -157,6 +186,7 @@ def app(
         tenant_jobs_in_lane=PLACES,
         tenant_limits=tenant_limits,
         deduplicate=False,
+        webhooks=WebhookSettings(secrets=(WEBHOOK_SECRET,)),
         log_level="INFO",
     )
     services = Services(
@@ -169,6 +199,7 @@ def app(
         queue=queue,
         documents=documents,
         dispatch=dispatch,
+        endpoints=endpoints,
         clock=clock,
     )
     return create_app(settings, services)

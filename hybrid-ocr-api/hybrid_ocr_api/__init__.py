@@ -26,6 +26,7 @@ from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
@@ -82,6 +83,7 @@ def _connect(settings: ApiSettings) -> Services:
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
+        endpoints=EndpointStore(clients.dynamodb, settings.aws.table, default_secrets=settings.webhooks.secrets),
     )
 
 

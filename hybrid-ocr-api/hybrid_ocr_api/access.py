@@ -37,6 +37,8 @@ SCOPES = {
     "jobs.page": Scope.READ,
     # Who may send a document may take it back.
     "jobs.erase": Scope.SUBMIT,
+    "jobs.webhook": Scope.READ,
+    "jobs.redeliver": Scope.SUBMIT,
     "batches.create": Scope.SUBMIT,
     "batches.show": Scope.READ,
     # They tell of all tenants.

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from hybrid_ocr_api import batch_submission, batch_upload, batch_view, uploads
+from hybrid_ocr_api import batch_submission, batch_upload, batch_view, submission
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
@@ -29,7 +29,7 @@ def create() -> tuple[Response, int]:
     parts.quotas.check(caller().tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = uploads.read_wishes(form, languages=parts.settings.languages, retention=parts.settings.retention)
+        wishes = submission.read_wishes(parts, caller().tenant, form)
         files = batch_upload.read_files(received, spool, parts.settings)
         parts.quotas.check_jobs(caller().tenant, sum(isinstance(file, Upload) for file in files))
         batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes)

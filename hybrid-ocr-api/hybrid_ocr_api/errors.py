@@ -30,6 +30,7 @@ PROBLEMS = {
     "file_too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The file is too large"),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The content is no document that can be read"),
     "unsupported_language": (HTTPStatus.UNPROCESSABLE_ENTITY, "A language is not installed"),
+    "webhook_url_denied": (HTTPStatus.UNPROCESSABLE_ENTITY, "No webhook is sent there"),
     "idempotency_mismatch": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key was used for another request"),
     "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests in a minute"),
     "quota_exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "A quota is used up"),

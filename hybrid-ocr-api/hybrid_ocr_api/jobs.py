@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import job_view, listing, rerunning, submission, uploads
+from hybrid_ocr_api import job_view, listing, rerunning, submission, uploads, webhook_view
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
@@ -27,7 +27,7 @@ def create() -> tuple[Response, int]:
     parts = services()
     parts.quotas.check(caller().tenant)
     uploads.refuse_other_forms(request.mimetype)
-    wishes = uploads.read_wishes(request.form, languages=parts.settings.languages, retention=parts.settings.retention)
+    wishes = submission.read_wishes(parts, caller().tenant, request.form)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
     job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
     return _accepted(job)
@@ -39,9 +39,7 @@ def rerun(job_id: str) -> tuple[Response, int]:
     parts = services()
     of = parts.jobs.get(_id(job_id))
     parts.quotas.check(of.tenant)
-    wishes = uploads.read_wishes(
-        rerunning.read_form(request, of), languages=parts.settings.languages, retention=parts.settings.retention
-    )
+    wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
     return _accepted(submission.rerun(parts, of=of, wishes=wishes))
 
 
@@ -111,6 +109,36 @@ def page(job_id: str, number: int) -> Response:
         if line.startswith(start):
             return Response(line.rstrip(b",\r\n") + b"\n", content_type="application/json")
     raise JobNotFound(f"the result has no page {number}")
+
+
+@blueprint.get("/jobs/<job_id>/webhook")
+def webhook(job_id: str) -> Response:
+    """What its ``webhook_url`` was told, and when that is tried again."""
+    job = _with_webhook(job_id)
+    return jsonify(webhook_view.render(job, services().jobs.events.of(job.id)))
+
+
+@blueprint.post("/jobs/<job_id>/webhook/redeliver")
+def redeliver(job_id: str) -> tuple[Response, int]:
+    """Tell it once more, from the first try on: the same event, under the same id."""
+    parts = services()
+    job = _with_webhook(job_id)
+    events = parts.jobs.events.of(job.id)
+    if not events:
+        raise JobNotFound(f"there is nothing to tell yet: the job is {job.status}")
+    assert job.webhook_url is not None
+    # Who asks for it wants it tried, whatever the receiver said before.
+    parts.endpoints.welcome(job.tenant, job.webhook_url)
+    # A crash here leaves the event as it was. One that is being sent at this moment is told anyway.
+    parts.jobs.events.redeliver(events[-1].id)
+    return jsonify(webhook_view.render(job, parts.jobs.events.of(job.id))), HTTPStatus.ACCEPTED
+
+
+def _with_webhook(job_id: str) -> Job:
+    job = services().jobs.get(_id(job_id))
+    if job.webhook_url is None:
+        raise JobNotFound("the job was submitted without a webhook_url")
+    return job
 
 
 def _finished(job_id: str) -> Job:

@@ -37,6 +37,7 @@ def _as_submitted(job: Job) -> dict[str, str | None]:
         "pages": str(options.pages),
         "priority": job.lane.value,
         "client_reference": job.client_reference,
+        "webhook_url": job.webhook_url,
         "retention_days": str(job.retention.days),
         "source_retention_days": str(job.retention.source_days),
     }

@@ -13,6 +13,7 @@ from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
@@ -32,6 +33,7 @@ class Services:
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
+    endpoints: EndpointStore
     clock: Clock = utc_now
 
 

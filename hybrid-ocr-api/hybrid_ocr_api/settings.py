@@ -10,6 +10,7 @@ from hybrid_ocr_core.job import LONGEST_RETENTION_DAYS, Retention
 from hybrid_ocr_core.settings import (
     AwsSettings,
     Reader,
+    WebhookSettings,
     read_languages,
     read_tenant_jobs_in_lane,
     read_tenant_pages_a_day,
@@ -59,6 +60,7 @@ class ApiSettings:
     tenant_jobs_in_lane: int
     tenant_limits: TenantLimits
     deduplicate: bool
+    webhooks: WebhookSettings
     log_level: str
     #: /metrics without a key.
     metrics_open: bool = False
@@ -90,6 +92,7 @@ class ApiSettings:
                 pages_a_day=read_tenant_pages_a_day(reader),
             ),
             deduplicate=reader.choice("OCR_DEDUPLICATE", "1", ("0", "1")) == "1",
+            webhooks=WebhookSettings.read(reader),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             metrics_open=reader.choice("OCR_METRICS_OPEN", "0", ("0", "1")) == "1",
         )

@@ -14,11 +14,14 @@ import logging
 import uuid
 from dataclasses import replace
 
+from werkzeug.datastructures import ImmutableMultiDict
+
+from hybrid_ocr_api import uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
 from hybrid_ocr_core.document_store import SourceMissing
-from hybrid_ocr_core.errors import SourceGone
+from hybrid_ocr_core.errors import SourceGone, WebhookUrlDenied
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
@@ -48,6 +51,25 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
             extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
         )
     return job
+
+
+def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]) -> Wishes:
+    """What a client asks for, as far as it can be had here.
+
+    Raises:
+        RequestError: as ``uploads.read_wishes``; WebhookUrlDenied also where there is nothing to sign a webhook with.
+        Unavailable: DynamoDB is away.
+    """
+    settings = parts.settings
+    wishes = uploads.read_wishes(
+        form,
+        languages=settings.languages,
+        retention=settings.retention,
+        allow_private_webhooks=settings.webhooks.allow_private,
+    )
+    if wishes.webhook_url is not None and not parts.endpoints.secrets(tenant):
+        raise WebhookUrlDenied("webhooks are not set up here: there is no secret to sign them with")
+    return wishes
 
 
 def rerun(parts: Services, *, of: Job, wishes: Wishes) -> Job:
@@ -102,6 +124,7 @@ def queued_job(
         lane=wishes.lane,
         client_reference=wishes.client_reference,
         retention=wishes.retention,
+        webhook_url=wishes.webhook_url,
         batch_id=batch_id,
         rerun_of=rerun_of,
         traceparent=trace.traceparent(),

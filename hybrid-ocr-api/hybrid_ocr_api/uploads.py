@@ -11,7 +11,7 @@ from typing import IO
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
 from hybrid_ocr_api.settings import RetentionSettings
-from hybrid_ocr_core import media
+from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
 from hybrid_ocr_core.job import Document, Lane, Retention
 from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
@@ -22,7 +22,17 @@ _NO_FILE = "send the document as the multipart field 'file', as in: curl -F file
 _LONGEST_REFERENCE = 256
 
 FIELDS = frozenset(
-    {"languages", "mode", "outputs", "pages", "priority", "client_reference", "retention_days", "source_retention_days"}
+    {
+        "languages",
+        "mode",
+        "outputs",
+        "pages",
+        "priority",
+        "client_reference",
+        "webhook_url",
+        "retention_days",
+        "source_retention_days",
+    }
 )
 
 
@@ -42,6 +52,7 @@ class Wishes:
     lane: Lane
     client_reference: str | None
     retention: Retention
+    webhook_url: str | None = None
 
 
 def refuse_other_forms(media_type: str) -> None:
@@ -86,13 +97,18 @@ def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload
 
 
 def read_wishes(
-    form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...], retention: RetentionSettings
+    form: ImmutableMultiDict[str, str],
+    *,
+    languages: tuple[str, ...],
+    retention: RetentionSettings,
+    allow_private_webhooks: bool = False,
 ) -> Wishes:
-    """Take the options, the priority, the label, and how long things are to be kept.
+    """Take the options, the priority, the label, how long things are to be kept, and the webhook.
 
     Raises:
         BadRequest: a field is unknown, malformed or given twice.
         UnsupportedLanguage: a language is not among ``languages``.
+        WebhookUrlDenied: nothing is sent to such a URL.
     """
     for name in form:
         if name not in FIELDS:
@@ -105,11 +121,15 @@ def read_wishes(
         outputs=parse_outputs(form.get("outputs", "")),
         pages=PageSelection.parse(form.get("pages", "")),
     )
+    url = form.get("webhook_url") or None
+    if url is not None:
+        webhook_url.read(url, allow_private=allow_private_webhooks)
     return Wishes(
         options=options,
         lane=_read_priority(form),
         client_reference=_read_client_reference(form),
         retention=_read_retention(form, retention),
+        webhook_url=url,
     )
 
 

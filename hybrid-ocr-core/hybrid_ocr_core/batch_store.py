@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import BatchNotFound, NewerSchema
 from hybrid_ocr_core.job import JobId
-from hybrid_ocr_core.job_item import SCHEMA, Item, stamp
+from hybrid_ocr_core.job_item import COMMON_SCHEMA, SCHEMA, Item, stamp
 from hybrid_ocr_core.table import Key, Table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class BatchStore:
                 {
                     "pk": _pk(batch.id),
                     "sk": f"F#{number:06d}",
-                    "v": SCHEMA,
+                    "v": COMMON_SCHEMA,
                     "files": [_from_file(file) for file in part],
                 }
                 for number, part in enumerate(parts)
@@ -85,7 +85,7 @@ def _pk(batch: BatchId) -> str:
 
 
 def _from_batch(batch: Batch) -> Item:
-    item: Item = {"pk": _pk(batch.id), "sk": _META, "v": SCHEMA, "created_at": stamp(batch.created_at)}
+    item: Item = {"pk": _pk(batch.id), "sk": _META, "v": COMMON_SCHEMA, "created_at": stamp(batch.created_at)}
     if batch.client_reference is not None:
         item["client_reference"] = batch.client_reference
     return item

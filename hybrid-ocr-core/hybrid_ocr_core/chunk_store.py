@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any
 from hybrid_ocr_core import job_item
 from hybrid_ocr_core.chunk import Chunk, ChunkId, ChunkLease
 from hybrid_ocr_core.errors import ChunkExhausted, ChunkHome, JobNotFound, LeaseHeld, LeaseLost
-from hybrid_ocr_core.job import Clock, JobFailure, JobId, JobStatus, utc_now
+from hybrid_ocr_core.event_store import written_with
+from hybrid_ocr_core.job import Clock, EventId, JobFailure, JobId, JobStatus, utc_now
 from hybrid_ocr_core.job_item import KEEP, Item, keep_values, key_of, milliseconds
 from hybrid_ocr_core.table import Key, Table, Write
 
@@ -152,8 +153,8 @@ class ChunkStore:
         if not (chunk.get("attempt") == lease.attempt and chunk.get("status") == JobStatus.DONE):
             raise LeaseLost(f"attempt {lease.attempt} of chunk {lease.chunk.number} was fenced off")
 
-    def fail_job(self, lease: ChunkLease, failure: JobFailure) -> None:
-        """The job -> FAILED, for the whole document is at fault.
+    def fail_job(self, lease: ChunkLease, failure: JobFailure, *, has_webhook: bool = False) -> None:
+        """The job -> FAILED, for the whole document is at fault; with its event, where somebody is to be told.
 
         Raises:
             LeaseLost: fenced off, or the job has no use for the chunk any more.
@@ -171,7 +172,12 @@ class ChunkStore:
                 **keep_values(now),
             },
         )
-        done, refused = self._table.transact([_look(lease), failed])
+        writes = [_look(lease), failed]
+        if has_webhook:
+            # The split raised the attempt by one, and nobody has claimed the job since: a chunk is out.
+            event = EventId(job=lease.chunk.job, attempt=lease.chunk.split + 1)
+            writes.append(written_with(event, JobStatus.FAILED, failure.code, now))
+        done, refused = self._table.transact(writes)
         if not done and refused[1].get("failure") != job_item.from_failure(failure):
             raise LeaseLost(f"attempt {lease.attempt} of chunk {lease.chunk.number} was fenced off")
 
@@ -280,7 +286,7 @@ def _key(chunk: ChunkId) -> Item:
 def _from_chunk(chunk: Chunk) -> Item:
     return {
         **_key(chunk.id),
-        "v": job_item.SCHEMA,
+        "v": job_item.COMMON_SCHEMA,
         "status": JobStatus.QUEUED.value,
         "attempt": 0,
         "budget_used": 0,

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from hybrid_ocr_core import trace
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, NotToBeFollowed, Unavailable
-from hybrid_ocr_core.job import Clock, Ended, Job, JobId, Lane, utc_now
+from hybrid_ocr_core.job import Clock, Ended, EventId, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
 from hybrid_ocr_core.places import Places, TenantLane
@@ -58,9 +58,12 @@ class Dispatch:
         *,
         usage: Usage | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        announce: Callable[[EventId], object] = lambda _: None,
     ) -> None:
         """Without ``contents`` every job is recognised, be it the same document a hundred times. Without ``usage`` no
         pages are counted.
+
+        ``announce`` hears of each event at once; it must not fail, nor take time. What it misses is due all the same.
         """
         self._jobs = jobs
         self._queue = queue
@@ -69,6 +72,7 @@ class Dispatch:
         self._usage = usage
         self._clock = clock
         self._sleep = sleep
+        self._announce = announce
 
     def accept(self, job: Job) -> Job:
         """Commit a new job, and send its message if there is a place for it.
@@ -153,6 +157,8 @@ class Dispatch:
         Raises:
             Unavailable: tell it again.
         """
+        if end.event is not None:
+            self._announce(end.event)
         for job_id in sorted(end.followers):
             with contextlib.suppress(JobNotFound):  # erased, or never accepted
                 follower = self._jobs.get(JobId(tenant=end.job.tenant, job_id=job_id))

@@ -3,7 +3,8 @@
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
-│   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage
+│   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage ·
+│   │   WebhookUrlDenied
 │   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 ├── JobNotFound                    unknown, or another tenant's
 │   ├── JobErased                  there is a tombstone
@@ -63,6 +64,7 @@ REQUEST_CODES = frozenset(
         "file_too_large",
         "unsupported_media_type",
         "unsupported_language",
+        "webhook_url_denied",
         "idempotency_mismatch",
         "quota_exceeded",
         "rate_limited",
@@ -130,6 +132,12 @@ class UnsupportedLanguage(RequestError):
     """A requested language is not installed on the workers."""
 
     code = "unsupported_language"
+
+
+class WebhookUrlDenied(RequestError):
+    """Nothing is sent there, whatever answers."""
+
+    code = "webhook_url_denied"
 
 
 class JobNotFound(HybridOcrError):

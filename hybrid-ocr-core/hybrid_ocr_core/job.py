@@ -60,6 +60,19 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventId:
+    """Names the event that a job has ended; ``attempt`` is the job's own at that moment, and ends a job once."""
+
+    job: JobId
+    attempt: int
+
+    @property
+    def webhook_id(self) -> str:
+        """What a receiver tells copies by: the same for every try."""
+        return f"evt_{self.job.job_id}_{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """A job that is DONE, FAILED or erased, and who is to hear of that."""
 
@@ -69,6 +82,8 @@ class Ended:
     followers: frozenset[str]
     #: That were read for it: none if it is not DONE, or if its result is a copy.
     pages: int = 0
+    #: What its ``webhook_url`` is to be told.
+    event: EventId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +169,8 @@ class Lease:
     attempt: int
     owner: str
     expires_at: dt.datetime
+    #: Does the job have a ``webhook_url``? Then the write that ends it writes an event, too.
+    has_webhook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +188,7 @@ class Job:
     document: Document
     options: JobOptions
     client_reference: str | None = None
+    webhook_url: str | None = None
     lane: Lane = Lane.NORMAL
     #: Its tenant has no place for it in the lane yet: there is no message.
     is_held: bool = False
@@ -207,4 +225,5 @@ class Job:
     def ended(self) -> Ended:
         """What to tell of it when it is over."""
         pages = self.result.pages if self.result and self.result.deduplicated_from is None else 0
-        return Ended(job=self.id, lane=self.lane, followers=self.followers, pages=pages)
+        event = EventId(job=self.id, attempt=self.attempt) if self.webhook_url and self.status.is_terminal else None
+        return Ended(job=self.id, lane=self.lane, followers=self.followers, pages=pages, event=event)

@@ -11,6 +11,7 @@ from hybrid_ocr_core.job import (
     Confidence,
     Document,
     Ended,
+    EventId,
     Job,
     JobFailure,
     JobId,
@@ -26,8 +27,11 @@ from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
 #: A deserialised item: attribute name -> str, Decimal, dict, list. The border to typed code.
 Item = dict[str, Any]
 
-#: Raised by a change after which an older version must not touch a job. An item without ``v`` has 1.
-SCHEMA = 1
+#: The latest that this version reads. Raised by a change after which an older version must not touch a job: such a one
+#: would end a job with a ``webhook_url`` (2) without its event. An item without ``v`` has 1.
+SCHEMA = 2
+#: What an item says that older versions may read as well.
+COMMON_SCHEMA = 1
 OPEN_SHARD = "OPEN"
 KEPT_SHARD = "KEPT"
 _META = "META"
@@ -80,7 +84,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
         **key_of(job.id),
-        "v": SCHEMA,
+        "v": COMMON_SCHEMA,
         "tenant": job.tenant,
         "job_id": job.job_id,
         "status": job.status.value,
@@ -105,6 +109,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item["leader"] = job.leader
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
+    if job.webhook_url is not None:
+        item |= {"v": SCHEMA, "webhook_url": job.webhook_url}
     if job.batch_id is not None:
         item["batch_id"] = job.batch_id
     if job.rerun_of is not None:
@@ -136,6 +142,7 @@ def to_job(item: Item) -> Job:
         document=_to_document(item["document"]),
         options=to_options(item["options"]),
         client_reference=item.get("client_reference"),
+        webhook_url=item.get("webhook_url"),
         lane=to_lane(item),
         is_held="held" in item,
         leader=item.get("leader"),
@@ -182,9 +189,12 @@ def to_lane(item: Item) -> Lane:
 
 def to_ended(item: Item) -> Ended:
     """Read from the item of a job that is over, or its tombstone."""
+    job = id_of(item)
+    followers = frozenset(item.get("followers", ()))
     result = item.get("result", {})
     pages = int(result["pages"]) if result and result.get("deduplicated_from") is None else 0
-    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())), pages=pages)
+    event = EventId(job=job, attempt=int(item["attempt"])) if "webhook_url" in item else None
+    return Ended(job=job, lane=to_lane(item), followers=followers, pages=pages, event=event)
 
 
 def from_options(options: JobOptions) -> Item:

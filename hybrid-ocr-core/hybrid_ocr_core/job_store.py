@@ -37,6 +37,9 @@ conditional write on the item.
 
 The sparse index ``kept`` (``kept_shard``, ``kept_next``) holds those that have ended, until they expire.
 
+The writes that end a job (complete, fail, exhaust) write its event, too, where it has a ``webhook_url``: in one
+transaction, which needs no rights of its own. Without one they are single writes.
+
 IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its indexes ``open`` and ``kept``.
 """
 
@@ -46,7 +49,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hybrid_ocr_core import job_item, metrics
@@ -63,10 +66,12 @@ from hybrid_ocr_core.errors import (
     NotToBeFollowed,
     SourceGone,
 )
+from hybrid_ocr_core.event_store import EventStore, written_with
 from hybrid_ocr_core.job import (
     Clock,
     Document,
     Ended,
+    EventId,
     Job,
     JobFailure,
     JobId,
@@ -198,6 +203,8 @@ class JobStore:
         self._clock = clock
         #: The parts of those jobs that are split.
         self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
+        #: That those with a ``webhook_url`` have ended.
+        self.events = EventStore(client, table, clock=clock)
 
     def create(self, job: Job) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
@@ -323,7 +330,9 @@ class JobStore:
             raise self._why_not_claimed(item, now)
         found = job_item.to_job(item)
         metrics.job_claimed(found, now)
-        return found, Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at)
+        has_webhook = found.webhook_url is not None
+        lease = Lease(job=job, attempt=found.attempt, owner=owner, expires_at=expires_at, has_webhook=has_webhook)
+        return found, lease
 
     def renew(self, lease: Lease, progress: Progress | None = None, document: Document | None = None) -> Lease:
         """Move the lease's expiry on, and carry the progress and what the preflight found out.
@@ -346,7 +355,7 @@ class JobStore:
             sets.append("document = :document")
             values[":document"] = job_item.from_document(document)
         self._update_mine(lease, "renew", update="SET " + ", ".join(sets), values=values)
-        return Lease(job=lease.job, attempt=lease.attempt, owner=lease.owner, expires_at=expires_at)
+        return replace(lease, expires_at=expires_at)
 
     def complete(self, lease: Lease, document: Document, result: Result) -> Ended:
         """PROCESSING -> DONE, pointing at the files of this very attempt.
@@ -356,9 +365,11 @@ class JobStore:
         """
         now = self._clock()
         progress = Progress(pages_done=result.pages, pages_total=result.pages)
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "complete",
+            event=written_with(event, JobStatus.DONE, None, now) if lease.has_webhook else None,
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
             f" updated_at = :stamp, {KEEP} REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -381,9 +392,11 @@ class JobStore:
             LeaseLost: fenced off.
         """
         now = self._clock()
+        event = EventId(job=lease.job, attempt=lease.attempt)
         item = self._update_mine(
             lease,
             "fail",
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if lease.has_webhook else None,
             update=f"SET #status = :failed, failure = :failure, updated_at = :stamp, {KEEP}"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
@@ -466,9 +479,11 @@ class JobStore:
             message=f"gave up after {job.budget_used} attempts; the last ended with: {reason}",
             retryable=True,
         )
+        event = EventId(job=job.id, attempt=job.attempt)
         written, item = self._update(
             job.id,
             condition=CONDITIONS["exhaust"],
+            event=written_with(event, JobStatus.FAILED, failure.code, now) if job.webhook_url else None,
             update=f"SET #status = :failed, failure = :failure, updated_at = :stamp, {KEEP} ADD version :one"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
             values={
@@ -606,7 +621,7 @@ class JobStore:
             condition=condition,
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
             f" expires_at = :expires{sets} ADD attempt :one, version :one"
-            " REMOVE document, client_reference, options, #result, failure, progress, last_error, #owner,"
+            " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
             " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of, traceparent,"
             f" kept_for, source_kept_for, source_gone_at, {KEPT}",
             values={
@@ -716,6 +731,7 @@ class JobStore:
         values: Mapping[str, Any],
         shows: Callable[[Item], bool] = lambda _item: False,
         leaves: int | None = None,
+        event: Write | None = None,
     ) -> Item:
         """A fenced write: needs PROCESSING and this lease's attempt. Returns the item as it is now.
 
@@ -726,6 +742,7 @@ class JobStore:
             condition=_FENCED[transition],
             update=f"{update} ADD version :one",
             values={**values, ":processing": JobStatus.PROCESSING, ":mine": lease.attempt, ":one": 1},
+            event=event,
         )
         is_ours = item.get("attempt") == (leaves or lease.attempt) and "erased_at" not in item and shows(item)
         if not written and not is_ours:
@@ -739,10 +756,19 @@ class JobStore:
         condition: str,
         update: str,
         values: Mapping[str, Any] | None = None,
+        event: Write | None = None,
     ) -> tuple[bool, Item]:
-        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it)."""
+        """One conditional write on a job: (True, the item as it is now), or (False, the item that refused it).
+
+        With an event it is written as well, or neither is.
+        """
         write = Write(key=key_of(job), condition=condition, update=update, values=values or {})
-        return self._table.update(write)
+        if event is None:
+            return self._table.update(write)
+        written, refused = self._table.transact([write, event])
+        # A transaction does not tell what it made. A crash here leaves a job that has ended and whose message comes
+        # back; its event is due.
+        return written, self._table.get(key_of(job)) if written else refused[0]
 
 
 def _is_unheld(item: Item) -> bool:

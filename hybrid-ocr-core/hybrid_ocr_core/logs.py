@@ -66,3 +66,5 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("botocore", "boto3", "urllib3", "s3transfer", "PIL"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Warns of odd headers with the URL: a webhook's, or a presigned one.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)

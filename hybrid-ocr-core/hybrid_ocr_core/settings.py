@@ -5,9 +5,10 @@ Units are in the names. Every variable read anywhere stands in ``.env.example`` 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybrid_ocr_core.errors import SettingsError
 from hybrid_ocr_core.job import Lane
@@ -96,6 +97,34 @@ class AwsSettings:
             dead_letter_queue_url=reader.text("OCR_SQS_DLQ_URL", ""),
             public_endpoint_url=reader.text("OCR_S3_PUBLIC_ENDPOINT_URL", "") or None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """What both sides know of webhooks. ``secrets`` are those of tenants without their own; never logged."""
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    allow_private: bool = False
+
+    @classmethod
+    def read(cls, reader: Reader) -> WebhookSettings:
+        """``OCR_WEBHOOK_SECRET``, ``OCR_WEBHOOK_ALLOW_PRIVATE``."""
+        found = tuple(filter(None, re.split(r"[,\s]+", reader.text("OCR_WEBHOOK_SECRET", ""))))
+        for number, secret in enumerate(found, start=1):
+            reader.expect(
+                _is_secret(secret),
+                f"OCR_WEBHOOK_SECRET: number {number} must be whsec_ and then 24 to 64 random bytes in base64",
+            )
+        allow_private = reader.choice("OCR_WEBHOOK_ALLOW_PRIVATE", "0", ("0", "1")) == "1"
+        return cls(secrets=found, allow_private=allow_private)
+
+
+def _is_secret(text: str) -> bool:
+    prefix, _, encoded = text.partition("_")
+    try:
+        return prefix == "whsec" and 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def read_languages(reader: Reader) -> tuple[str, ...]:

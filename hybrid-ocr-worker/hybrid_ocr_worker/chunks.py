@@ -50,6 +50,7 @@ class ChunkClaim:
     jobs: JobStore
     store: ChunkStore
     lease: ChunkLease
+    has_webhook: bool
     kind = "chunk"
 
     @property
@@ -63,7 +64,7 @@ class ChunkClaim:
 
     def fail(self, failure: JobFailure) -> Ended:
         """The job -> FAILED. Raises LeaseLost, Unavailable."""
-        self.store.fail_job(self.lease, failure)
+        self.store.fail_job(self.lease, failure, has_webhook=self.has_webhook)
         # A transaction does not tell what it made.
         job = self.jobs.get(self.lease.chunk.job)
         job_failed("fail", job)
@@ -125,7 +126,8 @@ class ChunkProcessor:
             self.queue.delete(message)
         else:
             # A crash from here to home leaves PROCESSING with a lease that ends, and the pages that were stored.
-            claim = ChunkClaim(jobs=self.jobs, store=self.chunks, lease=taken.lease)
+            has_webhook = job.webhook_url is not None
+            claim = ChunkClaim(jobs=self.jobs, store=self.chunks, lease=taken.lease, has_webhook=has_webhook)
             self.attempts.run(claim, message, partial(self._work, job, taken))
 
     def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:

@@ -18,12 +18,16 @@ from hybrid_ocr_core import aws, exposition, logs
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import DocumentRejected, SettingsError, Unavailable
+from hybrid_ocr_core.job import DEFAULT_TENANT
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
+from hybrid_ocr_worker.courier import Courier
+from hybrid_ocr_worker.couriers import Agenda, Couriers
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.lane_watch import EVERY_SECONDS, count_messages
@@ -35,6 +39,7 @@ from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown
 from hybrid_ocr_worker.supervisor import Supervisor
 from hybrid_ocr_worker.sweeper import Sweeper, repeat, sweep_forever
+from hybrid_ocr_worker.webhook_post import Poster
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +58,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             return _sweep(settings, orphans=parsed.orphans)
         if parsed.command == "dlq":
             return _dead_letters(settings, parsed.action, getattr(parsed, "job_ids", []))
+        if parsed.command == "webhook-secret":
+            return _webhook_secret(settings, parsed.action, parsed.tenant)
         processes = parsed.processes or settings.processes
         return _consume(settings) if processes == 1 else _supervise(settings, processes, environment)
     except SettingsError as error:
@@ -82,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--orphans", action="store_true", help="also delete objects that no job points to (lists the bucket)"
     )
+    secret = commands.add_parser("webhook-secret", help="what the webhooks of a tenant are signed with")
+    secret.add_argument(
+        "action",
+        choices=("rotate", "retire"),
+        help="rotate: print a new one, and sign with that and the one before it; retire: with the new one only",
+    )
+    secret.add_argument("--tenant", default=DEFAULT_TENANT, help="default: %(default)s")
     letters = commands.add_parser("dlq", help="the dead letters: messages of jobs that were given up")
     actions = letters.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="show them; they stay where they are")
@@ -124,7 +138,8 @@ def _consume(settings: WorkerSettings) -> int:
         if settings.metrics_port:
             _show_metrics(settings, parts.queue, shutdown.requested)
         _log.info("Ready for jobs.", extra={"action": "worker_ready"})
-        Consumer(intake, processor, shutdown).run()
+        with _couriers(settings, parts):
+            Consumer(intake, processor, shutdown).run()
     shutil.rmtree(scratch, ignore_errors=True)
     _log.info("Stopped.", extra={"action": "worker_stopped"})
     return 0
@@ -183,6 +198,22 @@ def _sweeper(settings: WorkerSettings, parts: _Parts) -> Sweeper:
     )
 
 
+def _couriers(settings: WorkerSettings, parts: _Parts) -> Couriers:
+    poster = Poster(allow_private=settings.webhooks.allow_private)
+    courier = Courier(parts.store, parts.endpoints, poster)
+    look_seconds = settings.sweep_seconds * settings.processes
+    return Couriers(courier, parts.store.events, parts.agenda, look_seconds=look_seconds)
+
+
+def _webhook_secret(settings: WorkerSettings, action: str, tenant: str) -> int:
+    endpoints = _connect(settings).endpoints
+    if action == "rotate":
+        print(endpoints.rotate(tenant))
+    else:
+        endpoints.retire(tenant)
+    return 0
+
+
 def _dead_letters(settings: WorkerSettings, action: str, job_ids: Sequence[str]) -> int:
     parts = _connect(settings)
     if parts.letters is None:
@@ -210,6 +241,8 @@ class _Parts:
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
+    endpoints: EndpointStore
+    agenda: Agenda
     letters: DeadLetterQueue | None
 
 
@@ -221,11 +254,14 @@ def _connect(settings: WorkerSettings) -> _Parts:
     queue = JobQueue(clients.sqs, settings.aws.queue_urls, letters_url, long_poll=clients.sqs_long_poll)
     places = Places(clients.dynamodb, table, most=settings.tenant_jobs_in_lane, lease=lease)
     usage = Usage(clients.dynamodb, table) if settings.tenant_pages_a_day else None
+    agenda = Agenda()
     return _Parts(
         store=store,
         queue=queue,
         documents=DocumentStore(clients.s3, settings.aws.bucket),
-        dispatch=Dispatch(store, queue, places, usage=usage),
+        dispatch=Dispatch(store, queue, places, usage=usage, announce=agenda.put),
+        endpoints=EndpointStore(clients.dynamodb, table, default_secrets=settings.webhooks.secrets),
+        agenda=agenda,
         letters=DeadLetterQueue(clients.sqs, letters_url) if letters_url else None,
     )
 

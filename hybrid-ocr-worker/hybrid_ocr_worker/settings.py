@@ -12,6 +12,7 @@ from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.settings import (
     AwsSettings,
     Reader,
+    WebhookSettings,
     read_languages,
     read_tenant_jobs_in_lane,
     read_tenant_pages_a_day,
@@ -45,6 +46,7 @@ class WorkerSettings:
     tenant_pages_a_day: int
     lane_weights: Mapping[Lane, int]
     failed_pages_percent: int
+    webhooks: WebhookSettings
     log_level: str
     metrics_port: int
     metrics_host: str
@@ -82,6 +84,7 @@ class WorkerSettings:
             tenant_pages_a_day=read_tenant_pages_a_day(reader),
             lane_weights=_read_lane_weights(reader),
             failed_pages_percent=reader.integer("OCR_FAILED_PAGES_PERCENT", 10, most=100),
+            webhooks=WebhookSettings.read(reader),
             log_level=reader.choice("OCR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
             metrics_port=reader.integer("OCR_METRICS_PORT", 0, most=65535),
             metrics_host=reader.text("OCR_METRICS_HOST", "127.0.0.1"),

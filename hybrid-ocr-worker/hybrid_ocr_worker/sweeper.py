@@ -95,6 +95,7 @@ class Sweeper:
                 self._dispatch.ended(self._store.erase(entry.job))
                 self._documents.purge(entry.job)
                 self._store.chunks.remove(entry.job)
+                self._store.events.remove(entry.job)
                 # A crash here purges an empty prefix once more.
                 self._store.purged(entry)
                 _log.info("Purged an erased job.", extra={"action": "job_purged"})

@@ -11,7 +11,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from hybrid_ocr_api import batch_submission
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
@@ -102,7 +101,6 @@ def test_of_a_batch_with_more_jobs_than_places_each_that_ends_sends_the_next(
     places: Places,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batch_submission, "_AT_A_TIME", 1)  # moto lets two threads win one condition
     monkeypatch.setattr(places, "_most", 2)
     jobs = _jobs(_post(client, *[_PDF] * 5).get_json())
     seen: list[JobId] = []

@@ -65,8 +65,8 @@ class Tenant:
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
         return self._client.open(path, method=method, headers={"x-api-key": self._key}, **options)
 
-    def submit(self, path: str = "/jobs") -> dict[str, Any]:
-        response = self.call("POST", path, data={"file": (io.BytesIO(_PDF), "secret-name.pdf")})
+    def submit(self, path: str = "/jobs", **fields: str) -> dict[str, Any]:
+        response = self.call("POST", path, data=fields | {"file": (io.BytesIO(_PDF), "secret-name.pdf")})
         assert response.status_code == 202
         found: dict[str, Any] = response.get_json()
         return found
@@ -136,7 +136,7 @@ def test_another_tenant_gets_404_and_learns_nothing(
     endpoint: str,
 ) -> None:
     owner, other = (Tenant(app, office, name, *Scope) for name in ("acme", "globex"))
-    job_id = owner.submit()["job_id"]
+    job_id = owner.submit(webhook_url="https://example.com/hook")["job_id"]
     batch = owner.submit("/batches")
     ids = {"job_id": job_id, "batch_id": batch["batch_id"]}
     job = JobId(tenant="acme", job_id=job_id)

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.errors import SettingsError
 from hybrid_ocr_worker.settings import WorkerSettings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WEBHOOK_SECRET
 
 _SOURCES = ("hybrid-ocr-api", "hybrid-ocr-core", "hybrid-ocr-worker", "infra")
 _REQUIRED = {"AWS_REGION", "OCR_S3_BUCKET", "OCR_DDB_TABLE", "OCR_SQS_URL"}
@@ -62,3 +62,24 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_there_need_not_be_a_key_in_the_settings() -> None:
     assert ApiSettings.from_env({**_example(), "OCR_API_KEY": ""}).api_key == ""
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_webhooks_may_be_signed_with_several_secrets(settings: type[ApiSettings | WorkerSettings]) -> None:
+    first, second = WEBHOOK_SECRET, "whsec_" + "b3RoZXIg" * 5
+    for separator in (",", " ", ", "):
+        found = settings.from_env({**_example(), "OCR_WEBHOOK_SECRET": f"{first}{separator}{second}"})
+        assert found.webhooks.secrets == (first, second)
+        assert first not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "secret", ["changeme", "whsec_", "whsec_c2hvcnQ=", "whsec_" + "b3RoZXIg" * 20, "whsec_%%%%" + "b3RoZXIg" * 5]
+)
+def test_a_secret_that_is_none_is_told_and_not_shown(secret: str) -> None:
+    with pytest.raises(SettingsError, match="OCR_WEBHOOK_SECRET: number 2") as error:
+        WorkerSettings.from_env({**_example(), "OCR_WEBHOOK_SECRET": f"{WEBHOOK_SECRET},{secret}"})
+
+    told = "\n".join(error.value.problems)
+    assert WEBHOOK_SECRET not in told
+    assert secret == "whsec_" or secret not in told

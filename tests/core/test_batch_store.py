@@ -88,7 +88,7 @@ def test_a_batch_of_a_later_version_is_left_to_a_newer_api(
     batches: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("hybrid_ocr_core.batch_store.SCHEMA", job_item.SCHEMA + 1)
+        patch.setattr("hybrid_ocr_core.batch_store.COMMON_SCHEMA", job_item.SCHEMA + 1)
         batches.create(_batch(_job(1)))
 
     with pytest.raises(NewerSchema):

@@ -54,6 +54,7 @@ def check(world: World, scenario: Scenario) -> None:
             body = world.clients.s3.get_object(Bucket=world.settings.bucket, Key=key)["Body"].read()
             result = json.loads(body)
             assert (result["job_id"], result["read"]) == (job_id, CONTENT.decode()), "a result of another job"
+        _check_events(world, job_id, item)
         if end == "DONE":
             _check_chunks(item, [chunk for chunk in world.chunks() if chunk["pk"] == item["pk"]])
     for batch_id in world.batches:
@@ -72,6 +73,21 @@ def check(world: World, scenario: Scenario) -> None:
     given_up = sum(_end(item) == "out_of_attempts" for item in items.values())
     # A fault, or a second copy of the message, may leave one too many; none may be missing.
     assert bool(letters) == bool(given_up), f"{letters} letters for {given_up} jobs that were given up"
+
+
+def _check_events(world: World, job_id: str, job: dict[str, Any]) -> None:
+    """Whoever is to be told was told once or more, of this end, under one id; and nobody of a job that is erased."""
+    events = [event for event in world.events() if event["pk"] == job["pk"]]
+    told = {(key, body) for key, body in world.receiver.told if key.split("_")[1] == job_id}
+    if "webhook_url" not in job:
+        assert events == [], "an event of a job that nobody is to be told of"
+        return
+    (event,) = events
+    assert event["delivery"]["S"] == "delivered", f"an event is {event['delivery']['S']}"
+    assert not {"open_shard", "sweep_at", "owner"} & event.keys(), "an event that was told is still due"
+    ((key, body),) = told
+    assert key == f"evt_{job_id}_{job['attempt']['N']}", "an event of another attempt"
+    assert json.loads(body)["data"]["status"] == job["status"]["S"], "another end was told"
 
 
 def _check_chunks(job: dict[str, Any], chunks: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_ocr_core.errors import DocumentRejected, Unavailable
 from tests.every_call.injector import Fault
-from tests.every_call.world import BUDGET, STOPPED, World, raising
+from tests.every_call.world import BUDGET, STOPPED, WEBHOOK_URL, World, raising
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,24 @@ def _erase_in_a_crowded_lane(world: World) -> None:
     world.work()
 
 
+def _webhook(world: World) -> None:
+    world.submit(webhook_url=WEBHOOK_URL)
+    world.work()
+    world.tell()
+
+
+def _webhook_of_a_failure(world: World) -> None:
+    world.recogniser.script = [raising(DocumentRejected("corrupt_document", "broken"))] * BUDGET
+    _webhook(world)
+
+
+def _erase_before_it_is_told(world: World) -> None:
+    world.submit(webhook_url=WEBHOOK_URL)
+    world.work()
+    world.erase()
+    world.tell()
+
+
 def _erase_while_split(world: World) -> None:
     world.recogniser.pages = 2
     world.recogniser.script = [world.erase]
@@ -161,5 +179,8 @@ SCENARIOS = [
     # What ends only after all those days has all of them before it.
     Scenario("retention", _retention, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("rerun", _rerun, frozenset({"DONE"}), _FEWER),
+    Scenario("webhook", _webhook, frozenset({"DONE"})),
+    Scenario("webhook of a failure", _webhook_of_a_failure, frozenset({"corrupt_document"}), _FEWER),
+    Scenario("erase before it is told", _erase_before_it_is_told, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

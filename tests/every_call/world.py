@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,13 +21,16 @@ from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import Unavailable
+from hybrid_ocr_core.event import Try
 from hybrid_ocr_core.job import JobId, Lane, Retention
 from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
-from hybrid_ocr_core.settings import AwsSettings
+from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
+from hybrid_ocr_worker.courier import Courier
 from hybrid_ocr_worker.intake import Intake
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
@@ -36,15 +39,31 @@ from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.settings import WorkerSettings
 from hybrid_ocr_worker.shutdown import Shutdown, ShuttingDown
 from hybrid_ocr_worker.sweeper import Sweeper
+from hybrid_ocr_worker.webhook_post import Poster
 from tests.builders import LEASE, START, FakeClock
 from tests.every_call.injector import Died, Injector
 from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 the submitted bytes"
 KEY = "key"
+WEBHOOK_URL = "https://hooks.example/"
+SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cyBzZWNyZXQ="
 BUDGET = 4
 _PATIENCE = 40
 _ACCOUNT = "123456789012"  # moto's
+
+
+class Receiver(Poster):
+    """A receiver that takes everything, and remembers it."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_private=False)
+        self.told: list[tuple[str, bytes]] = []
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Try:
+        assert url == WEBHOOK_URL
+        self.told.append((headers["webhook-id"], body))
+        return Try(at=START, seconds=0.1, status=204)
 
 
 class World:
@@ -71,7 +90,11 @@ class World:
             self.clock,
             sleep=lambda _: None,
         )
+        self.endpoints = EndpointStore(
+            self.clients.dynamodb, settings.table, default_secrets=(SECRET,), clock=self.clock
+        )
         self.recogniser = ScriptedRecogniser()
+        self.receiver = Receiver()
         self.api = self._api()
         self.accepted: list[JobId] = []
         self.erased: list[JobId] = []
@@ -90,6 +113,7 @@ class World:
         self.clock.now = START
         self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
         self.accepted, self.erased, self.batches = [], [], []
+        self.receiver.told = []
 
     def items(self) -> list[dict[str, Any]]:
         """The jobs in the table as they are, past the API and its cost: raw DynamoDB JSON."""
@@ -98,6 +122,10 @@ class World:
     def chunks(self) -> list[dict[str, Any]]:
         """The chunks in the table."""
         return [item for item in self._rows() if item["sk"]["S"].startswith("C#")]
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events in the table."""
+        return [item for item in self._rows() if item["sk"]["S"].startswith("E#")]
 
     def lanes(self) -> list[dict[str, Any]]:
         """Places in lanes, and the tickets of those that wait for one."""
@@ -112,10 +140,10 @@ class World:
         name = url.rpartition("/")[2]
         return sum(len(queue._messages) for queue in self._queues() if queue.name == name)
 
-    def submit(self, mode: str = "auto") -> None:
+    def submit(self, mode: str = "auto", webhook_url: str = "") -> None:
         """A client submits the document; it is accepted when the answer says so."""
         with self._process():
-            form = {"file": (io.BytesIO(CONTENT), "a.pdf"), "mode": mode}
+            form = {"file": (io.BytesIO(CONTENT), "a.pdf"), "mode": mode, "webhook_url": webhook_url}
             response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY})
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
@@ -142,6 +170,15 @@ class World:
         """What a client is told of its batch."""
         found: dict[str, int] = self.api.get(f"/batches/{batch_id}", headers={"x-api-key": KEY}).get_json()["counts"]
         return found
+
+    def tell(self) -> bool:
+        """A worker tells one event that is due; False when there was none."""
+        told = False
+        with self._process():
+            for event in self.store.events.due(limit=1):
+                told = True
+                Courier(self.store, self.endpoints, self.receiver, clock=self.clock).deliver(event)
+        return told
 
     def erase(self) -> None:
         """The client erases its job."""
@@ -197,7 +234,7 @@ class World:
             self.time_passes()
             self.sweep()
             worked = False
-            while self.work():
+            while self.work() or self.tell():
                 worked = True
             quiet = 0 if worked else quiet + 1
             if quiet == 3:
@@ -244,6 +281,7 @@ class World:
             tenant_jobs_in_lane=1,
             tenant_limits=TenantLimits(),
             deduplicate=True,
+            webhooks=WebhookSettings(secrets=(SECRET,)),
             log_level="INFO",
         )
         services = Services(
@@ -256,6 +294,7 @@ class World:
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
+            endpoints=self.endpoints,
             clock=self.clock,
         )
         return create_app(settings, services).test_client()

@@ -13,13 +13,17 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
+from hybrid_ocr_core.endpoint_store import EndpointStore
+from hybrid_ocr_core.event import Try
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker import heartbeat
+from hybrid_ocr_worker.courier import Courier
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import FakeClock
+from hybrid_ocr_worker.webhook_post import Poster
+from tests.builders import START, FakeClock
 from tests.make_documents import GENERATED
 
 
@@ -72,6 +76,41 @@ def test_a_small_job_takes_fourteen_requests(
         "GetObject": 1,
         "DeleteMessage": 1,
     }
+
+
+def test_to_tell_somebody_takes_seven_requests_more(
+    client: FlaskClient,
+    queue: JobQueue,
+    store: JobStore,
+    endpoints: EndpointStore,
+    clock: FakeClock,
+    processor: Processor,
+    requests: Counter[str],
+) -> None:
+    sent = []
+    for form in ({}, {"webhook_url": "https://hooks.example/"}):
+        requests.clear()
+        content = b"%PDF-1.7 " + str(form).encode()  # another one, lest it be copied
+        client.post("/jobs", data={"file": (io.BytesIO(content), "a.pdf"), **form})
+        message = queue.receive(visibility_seconds=60, wait_seconds=0)
+        assert message is not None
+        processor.process(message)
+        sent.append(Counter(requests))
+        requests.clear()
+    (event,) = store.events.due(limit=9)
+    requests.clear()
+    Courier(store, endpoints, _Taking(allow_private=False), clock=clock).deliver(event)
+
+    without, with_webhook = sent
+    # Is there a secret to sign with? And the end is a transaction, which does not tell what it made.
+    assert with_webhook - without == {"TransactWriteItems": 1, "GetItem": 2}
+    assert without - with_webhook == {"UpdateItem": 1}
+    assert requests == {"UpdateItem": 2, "GetItem": 3}  # claimed, told; the job, its receiver, the secret
+
+
+class _Taking(Poster):
+    def post(self, *_: object) -> Try:
+        return Try(at=START, seconds=0.1, status=204)
 
 
 def test_an_idle_sweep_is_one_request(

@@ -12,7 +12,7 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import FakeClock, a_job
+from tests.builders import FakeClock, a_document, a_job, a_result
 
 
 @pytest.mark.failure(3)
@@ -62,8 +62,9 @@ def test_an_erased_job_is_purged_again_after_the_lease_that_may_still_have_run(
     clients: AwsClients,
     clock: FakeClock,
 ) -> None:
-    job = a_job()
+    job = a_job(webhook_url="https://hooks.example/")
     store.create(job)
+    store.complete(store.claim(job.id)[1], a_document(pages=2), a_result())
     store.erase(job.id)
     documents.put_source(job.id, io.BytesIO(b"late"), "application/pdf")
     sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
@@ -73,4 +74,5 @@ def test_an_erased_job_is_purged_again_after_the_lease_that_may_still_have_run(
     assert sweeper.sweep() == 1
 
     assert "Contents" not in clients.s3.list_objects_v2(Bucket="hybrid-ocr")
+    assert store.events.of(job.id) == []
     assert sweeper.sweep() == 0

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hybrid_ocr_core import job_item
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
@@ -26,7 +27,7 @@ from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.orphans import remove_orphans
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import FakeClock, a_document
+from tests.builders import FakeClock, a_document, a_job
 from tests.recognisers import ScriptedRecogniser
 
 _JOB_ID = "a" * 32
@@ -133,8 +134,8 @@ def newer(job: JobId, clients: AwsClients) -> dict[str, Any]:
     clients.dynamodb.update_item(
         TableName="hybrid-ocr",
         Key=key,
-        UpdateExpression="SET v = :two, options = :other",
-        ExpressionAttributeValues={":two": {"N": "2"}, ":other": {"S": "a shape of tomorrow"}},
+        UpdateExpression="SET v = :newer, options = :other",
+        ExpressionAttributeValues={":newer": {"N": str(job_item.SCHEMA + 1)}, ":other": {"S": "a shape of tomorrow"}},
     )
     item: dict[str, Any] = clients.dynamodb.get_item(TableName="hybrid-ocr", Key=key)["Item"]
     return item
@@ -174,9 +175,9 @@ def test_a_split_job_of_a_later_version_is_left_as_it_is(
     store.chunks.create([Chunk(id=chunk, pages=(1,))])
     store.split(lease, a_document(), chunks=1, pages=1)
     key = {"pk": {"S": f"T#default#J#{job.job_id}"}, "sk": {"S": "META"}}
-    newer = {":two": {"N": "2"}}
+    newer = {":newer": {"N": str(job_item.SCHEMA + 1)}}
     clients.dynamodb.update_item(
-        TableName="hybrid-ocr", Key=key, UpdateExpression="SET v = :two", ExpressionAttributeValues=newer
+        TableName="hybrid-ocr", Key=key, UpdateExpression="SET v = :newer", ExpressionAttributeValues=newer
     )
 
     processor.process(_message(json.dumps({"v": 2, "tenant": "default", "job_id": job.job_id, "split": 1, "chunk": 1})))
@@ -233,6 +234,18 @@ def test_what_this_version_writes_says_so(job: JobId, queue: JobQueue, clients: 
 
     assert item["v"] == {"N": "1"}
     assert json.loads(message.body)["v"] == 1
+
+
+@pytest.mark.failure(50)
+def test_a_job_that_somebody_is_to_be_told_of_is_left_alone_by_a_version_that_would_not(
+    store: JobStore, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_job(webhook_url="https://hooks.example/")
+    store.create(job)
+    monkeypatch.setattr(job_item, "SCHEMA", 1)
+
+    with pytest.raises(NewerSchema):
+        store.claim(job.id)
 
 
 @pytest.mark.failure(50)
