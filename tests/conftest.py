@@ -138,8 +138,8 @@ def dispatch(store: JobStore, queue: JobQueue, places: Places, contents: Content
 
 
 @pytest.fixture
-def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
-    return BatchStore(clients.dynamodb, aws_settings.table)
+def batches(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> BatchStore:
+    return BatchStore(clients.dynamodb, aws_settings.table, clock)
 
 
 @pytest.fixture

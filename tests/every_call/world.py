@@ -290,7 +290,7 @@ class World:
             quotas=quotas(settings, self.clients.dynamodb),
             jobs=self.store,
             list=JobList(self.clients.dynamodb, self.settings.table, self.store),
-            batches=BatchStore(self.clients.dynamodb, self.settings.table),
+            batches=BatchStore(self.clients.dynamodb, self.settings.table, self.clock),
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
