@@ -1,7 +1,7 @@
 """How a document is accepted. The order of the three steps is the design.
 
 1. S3        the bytes, under a fresh random id
-2. DynamoDB  the job, QUEUED: from here on it is accepted
+2. DynamoDB  the job, QUEUED, and with it the record of its Idempotency-Key: from here on it is accepted
 3. SQS       the hint to look at it
 
 The last two are ``dispatch``'s, for a tenant has so many messages in a lane and no more.
@@ -9,46 +9,101 @@ The last two are ``dispatch``'s, for a tenant has so many messages in a lane and
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 
 from werkzeug.datastructures import ImmutableMultiDict
 
-from hybrid_ocr_api import uploads
+from hybrid_ocr_api import idempotency, uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
 from hybrid_ocr_core.document_store import SourceMissing
-from hybrid_ocr_core.errors import SourceGone, WebhookUrlDenied
+from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed, SourceGone, Unavailable, WebhookUrlDenied
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
 _log = logging.getLogger(__name__)
 
 
-def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> Job:
-    """Accept a document.
+def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key: str | None = None) -> Job:
+    """Accept a document. ``key`` is its client's Idempotency-Key, if there is one.
 
     Raises:
         Unavailable: S3 or DynamoDB is away; nothing was accepted.
+        KeyUsed: it was accepted before, under this key.
+        IdempotencyMismatch: another request was.
     """
+    now = parts.clock()
+    request = None
+    if key is not None:
+        asked = idempotency.fingerprint(wishes, [upload])
+        request = KeyedRequest(tenant=tenant, operation="jobs", key=key, fingerprint=asked, at=now)
     job = queued_job(
         JobId(tenant=tenant, job_id=uuid.uuid4().hex),
-        now=parts.clock(),
+        now=now,
         document=upload.document,
         wishes=wishes,
     )
+    return _accept(
+        parts, job, request, lambda: parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
+    )
+
+
+def rerun(parts: Services, *, of: Job, wishes: Wishes, key: str | None = None) -> Job:
+    """Accept the document of a job once more, as a job with a copy of it: erasing one leaves the other.
+
+    Raises:
+        JobNotFound: that job was erased meanwhile.
+        SourceGone: its document is not kept any more.
+        Unavailable, KeyUsed, IdempotencyMismatch: as ``submit``.
+    """
+    now = parts.clock()
+    request = None
+    if key is not None:
+        asked = idempotency.fingerprint(wishes, [of.id])
+        request = KeyedRequest(tenant=of.tenant, operation="reruns", key=key, fingerprint=asked, at=now)
+    job = queued_job(
+        JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
+        now=now,
+        document=replace(of.document, pages=None),
+        wishes=wishes,
+        rerun_of=of.job_id,
+    )
+
+    def copy() -> None:
+        try:
+            parts.documents.copy_source(of, job.id)
+        except SourceMissing as error:
+            parts.jobs.get(of.id)
+            raise SourceGone("the document of that job is not kept any more; submit it again") from error
+
+    return _accept(parts, job, request, copy)
+
+
+def _accept(parts: Services, job: Job, request: KeyedRequest | None, store_source: Callable[[], None]) -> Job:
     with log_context(job_id=job.job_id):
-        parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
+        if request is not None:
+            parts.keys.check(request)
+        store_source()
         # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
         # orphan run removes the object.
-        job = parts.dispatch.accept(job)
+        try:
+            job = parts.dispatch.accept(job, request)
+        except (KeyUsed, IdempotencyMismatch):
+            # Requests with one key came at once, and this is not the first. A crash here leaves the object, as above.
+            with contextlib.suppress(Unavailable):
+                parts.documents.purge(job.id)
+            raise
         # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
         _log.info(
             "Accepted a document.",
-            extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
+            extra={"action": "job_accepted", "bytes": job.document.bytes, "status": job.status},
         )
     return job
 
@@ -70,34 +125,6 @@ def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]
     if wishes.webhook_url is not None and not parts.endpoints.secrets(tenant):
         raise WebhookUrlDenied("webhooks are not set up here: there is no secret to sign them with")
     return wishes
-
-
-def rerun(parts: Services, *, of: Job, wishes: Wishes) -> Job:
-    """Accept the document of a job once more, as a job with a copy of it: erasing one leaves the other.
-
-    Raises:
-        JobNotFound: that job was erased meanwhile.
-        SourceGone: its document is not kept any more.
-        Unavailable: S3 or DynamoDB is away; nothing was accepted.
-    """
-    job = queued_job(
-        JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
-        now=parts.clock(),
-        document=replace(of.document, pages=None),
-        wishes=wishes,
-        rerun_of=of.job_id,
-    )
-    with log_context(job_id=job.job_id):
-        try:
-            parts.documents.copy_source(of, job.id)
-        except SourceMissing as error:
-            parts.jobs.get(of.id)
-            raise SourceGone("the document of that job is not kept any more; submit it again") from error
-        # A crash here leaves an object that no job knows, as in ``submit``.
-        job = parts.dispatch.accept(job)
-        # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
-        _log.info("Accepted a rerun.", extra={"action": "job_accepted", "bytes": job.document.bytes})
-    return job
 
 
 def queued_job(

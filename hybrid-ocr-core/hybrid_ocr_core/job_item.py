@@ -20,6 +20,7 @@ from hybrid_ocr_core.job import (
     Progress,
     Result,
     Retention,
+    Stage,
     Triage,
 )
 from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
@@ -34,6 +35,8 @@ SCHEMA = 2
 COMMON_SCHEMA = 1
 OPEN_SHARD = "OPEN"
 KEPT_SHARD = "KEPT"
+#: What ``to_stage`` needs of an item.
+STAGE = ("version", "status", "lane")
 _META = "META"
 
 _DAY = dt.timedelta(days=1)
@@ -129,6 +132,7 @@ def to_job(item: Item) -> Job:
     schema = int(item.get("v", 1))
     if schema > SCHEMA:
         raise NewerSchema(schema, SCHEMA)
+    started_at = item.get("started_at")
     progress = item.get("progress")
     return Job(
         tenant=item["tenant"],
@@ -153,6 +157,7 @@ def to_job(item: Item) -> Job:
         retention=_to_retention(item),
         expires_at=_to_time(item.get("kept_until")),
         source_expires_at=_to_time(item.get("source_until")),
+        started_at=None if started_at is None else dt.datetime.fromisoformat(started_at),
         lease_expires_at=_to_time(item.get("lease_expires_at")),
         progress=None
         if progress is None
@@ -185,6 +190,11 @@ def _whole_milliseconds(span: dt.timedelta) -> int:
 def to_lane(item: Item) -> Lane:
     """The lane of a job or of its tombstone; before there were lanes, all jobs went into one."""
     return Lane(item.get("lane", Lane.NORMAL))
+
+
+def to_stage(item: Item) -> Stage:
+    """Read from the attributes that ``STAGE`` names, whatever version wrote the others."""
+    return Stage(version=int(item["version"]), status=JobStatus(item["status"]), lane=to_lane(item))
 
 
 def to_ended(item: Item) -> Ended:

@@ -302,6 +302,28 @@ def test_with_the_bucket_away_nothing_is_accepted(client: FlaskClient, clients: 
     assert len(client.get("/jobs").get_json()["jobs"]) == 1
 
 
+def test_the_same_rerun_under_the_same_key_is_the_same_job(client: FlaskClient, clients: AwsClients) -> None:
+    job = _submit(client)
+    key = {"Idempotency-Key": "again-7"}
+    first = client.post(f"/jobs/{job.job_id}/rerun", json={"mode": "force"}, headers=key)
+    second = client.post(f"/jobs/{job.job_id}/rerun", json={"mode": "force"}, headers=key)
+
+    assert first.get_json()["job_id"] == second.get_json()["job_id"]
+    assert (first.headers.get("Idempotent-Replayed"), second.headers.get("Idempotent-Replayed")) == (None, "true")
+    assert len(client.get("/jobs").get_json()["jobs"]) == 2
+    assert len(clients.s3.list_objects_v2(Bucket="hybrid-ocr")["Contents"]) == 2
+
+
+def test_another_rerun_under_the_same_key_is_refused(client: FlaskClient) -> None:
+    jobs = [_submit(client), _submit(client)]
+    key = {"Idempotency-Key": "again-7"}
+    assert client.post(f"/jobs/{jobs[0].job_id}/rerun", json={"mode": "force"}, headers=key).status_code == 202
+
+    for job, mode in ((jobs[0], "auto"), (jobs[1], "force")):
+        answer = client.post(f"/jobs/{job.job_id}/rerun", json={"mode": mode}, headers=key)
+        assert _refused(answer) == (422, "idempotency_mismatch")
+
+
 def test_a_rerun_that_is_erased_says_nothing_of_the_other(
     client: FlaskClient, clients: AwsClients, store: JobStore
 ) -> None:
