@@ -17,6 +17,7 @@ from flask import Request
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core.batch import Refusal
 from hybrid_ocr_core.errors import BadRequest
+from hybrid_ocr_core.job import JobId
 
 _KEY = re.compile(r'"([A-Za-z0-9_.:-]{1,255})"|([A-Za-z0-9_.:-]{1,255})')
 
@@ -39,8 +40,18 @@ def read_key(request: Request) -> str | None:
     return found[1] or found[2]
 
 
-def fingerprint(wishes: Wishes, files: Iterable[Upload | Refusal]) -> str:
-    """SHA-256 over all that a client asks for, and the contents in their order; a document's name may change."""
+def fingerprint(wishes: Wishes, documents: Iterable[Upload | Refusal | JobId]) -> str:
+    """SHA-256 over all that a client asks for, and the contents in their order, or the job that is run again; a
+    document's name may change.
+    """
     asked = {name: value for name, value in asdict(wishes).items() if value is not None}
-    sent = [file.document.sha256 if isinstance(file, Upload) else [file.filename, file.code] for file in files]
+    sent = [_named(document) for document in documents]
     return hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
+
+
+def _named(document: Upload | Refusal | JobId) -> str | list[str]:
+    if isinstance(document, Upload):
+        return document.document.sha256
+    if isinstance(document, Refusal):
+        return [document.filename, document.code]
+    return document.job_id
