@@ -11,6 +11,7 @@ from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.quotas import Quotas
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_core.batch_store import BatchStore
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
@@ -27,6 +28,7 @@ class Services:
     identities: Identities
     quotas: Quotas
     jobs: JobStore
+    uploads: DirectUploadStore
     batches: BatchStore
     queue: JobQueue
     documents: DocumentStore

@@ -19,6 +19,7 @@ from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dead_letters import DeadLetterQueue
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
@@ -264,6 +265,8 @@ class World:
             tokens=None,
             languages=("eng",),
             max_upload_bytes=1 << 20,
+            max_direct_upload_bytes=1 << 20,
+            upload_url_seconds=60,
             max_batch_bytes=1 << 20,
             max_batch_files=10,
             result_url_seconds=60,
@@ -279,6 +282,7 @@ class World:
             identities=identities(settings, self.clients.dynamodb),
             quotas=quotas(settings, self.clients.dynamodb),
             jobs=self.store,
+            uploads=DirectUploadStore(self.clients.dynamodb, self.settings.table),
             batches=BatchStore(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
