@@ -9,7 +9,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import idempotency, job_view, long_poll, submission, uploads, webhook_view
+from hybrid_ocr_api import direct_submission, idempotency, job_view, long_poll, submission, uploads, webhook_view
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
@@ -26,11 +26,15 @@ def create() -> tuple[Response, int]:
     parts = services()
     key = idempotency.read_key(request)
     parts.quotas.check(caller().tenant)
-    uploads.refuse_other_forms(request.mimetype)
-    wishes = submission.read_wishes(parts, caller().tenant, request.form)
-    upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
+    upload_id, form = uploads.read_form(request)
+    wishes = submission.read_wishes(parts, caller().tenant, form)
     try:
-        job, headers = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key), {}
+        if upload_id is None:
+            upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
+            job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key)
+        else:
+            job = direct_submission.submit(parts, tenant=caller().tenant, upload_id=upload_id, wishes=wishes, key=key)
+        headers = {}
     except KeyUsed as used:
         job, headers = parts.jobs.get(_id(used.made)), idempotency.REPLAYED
     response = jsonify(job_view.render(job, parts))

@@ -20,10 +20,11 @@ from hybrid_ocr_api import idempotency, uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
-from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed, Unavailable, WebhookUrlDenied
+from hybrid_ocr_core.errors import Unavailable, WebhookUrlDenied
 from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_core.once import REFUSED, Once
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,7 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key:
     now = parts.clock()
     request = None
     if key is not None:
-        asked = idempotency.fingerprint(wishes, [upload])
-        request = KeyedRequest(tenant=tenant, operation="jobs", key=key, fingerprint=asked, at=now)
+        request = keyed(key, wishes, upload.document.sha256, tenant=tenant, at=now)
         parts.keys.check(request)
     job = queued_job(
         JobId(tenant=tenant, job_id=uuid.uuid4().hex),
@@ -52,18 +52,33 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key:
         parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
         # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
         # orphan run removes the object.
-        try:
-            job = parts.dispatch.accept(job, request)
-        except (KeyUsed, IdempotencyMismatch):
-            # Requests with one key came at once, and this is not the first. A crash here leaves the object, as above.
-            with contextlib.suppress(Unavailable):
-                parts.documents.purge(job.id)
-            raise
-        # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
-        _log.info(
-            "Accepted a document.",
-            extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
-        )
+        return accept(parts, job, request)
+
+
+def keyed(key: str, wishes: Wishes, sha256: str, *, tenant: str, at: dt.datetime) -> KeyedRequest:
+    """The request for a job under a key. However its document comes, it is the same request."""
+    return idempotency.keyed(key, wishes, [sha256], tenant=tenant, operation="jobs", at=at)
+
+
+def accept(parts: Services, job: Job, *once: Once | None) -> Job:
+    """Accept a job whose source is stored, together with what it may be made of once only.
+
+    Raises:
+        Unavailable: DynamoDB is away; nothing was accepted.
+        One of ``once.REFUSED``: another job was made of that, and the source of this one is gone.
+    """
+    try:
+        job = parts.dispatch.accept(job, *filter(None, once))
+    except REFUSED:
+        # Requests for one job came at once, and this is not the first. A crash here leaves the object, as above.
+        with contextlib.suppress(Unavailable):
+            parts.documents.purge(job.id)
+        raise
+    # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
+    _log.info(
+        "Accepted a document.",
+        extra={"action": "job_accepted", "bytes": job.document.bytes, "status": job.status},
+    )
     return job
 
 

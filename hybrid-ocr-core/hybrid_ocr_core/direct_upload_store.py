@@ -55,7 +55,7 @@ class UploadUse:
         )
 
     def check(self, item: Item, *, made: str) -> None:
-        """Whether the upload was free, going by its item. It was, too, if the item shows our own write: ``made``.
+        """Whether the upload was free, going by the item that refused. It was, if that shows our own write: ``made``.
 
         Raises:
             UploadUsed: another request was first.
