@@ -64,6 +64,7 @@ def test_what_is_young_may_belong_to_a_job_that_is_being_submitted(
     assert len(_keys(clients)) == 1
 
 
+@pytest.mark.failure(2)
 def test_what_clients_sent_themselves_goes_when_nobody_can_submit_it_any_more(
     store: JobStore, documents: DocumentStore, clients: AwsClients
 ) -> None:
