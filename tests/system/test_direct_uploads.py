@@ -58,7 +58,9 @@ def test_the_lines_of_the_readme_do_what_they_say(stack: Stack, tmp_path: Path) 
 
     shown = subprocess.run(["bash", "-e"], input=lines, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
-    job = stack.finish(json.loads(shown.splitlines()[-1])["job_id"])
+    from_s3, accepted = shown.splitlines()
+    job = stack.finish(json.loads(accepted)["job_id"])
+    assert from_s3 == "201"
     assert (job["status"], job["document"]["filename"]) == ("DONE", "jbig2.pdf")
 
 
