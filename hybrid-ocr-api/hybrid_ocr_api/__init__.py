@@ -32,6 +32,7 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -85,6 +86,7 @@ def _connect(settings: ApiSettings) -> Services:
         quotas=quotas(settings, clients.dynamodb),
         jobs=jobs,
         uploads=DirectUploadStore(clients.dynamodb, settings.aws.table),
+        list=JobList(clients.dynamodb, settings.aws.table, jobs),
         batches=BatchStore(clients.dynamodb, settings.aws.table),
         keys=IdempotencyKeys(clients.dynamodb, settings.aws.table),
         queue=queue,

@@ -30,6 +30,8 @@ OPEN_ENDPOINTS = frozenset({"health.health", "health.ready"})
 #: What each of the others demands.
 SCOPES = {
     "jobs.create": Scope.SUBMIT,
+    "jobs.index": Scope.READ,
+    "jobs.rerun": Scope.SUBMIT,
     "jobs.show": Scope.READ,
     "jobs.result": Scope.READ,
     "jobs.page": Scope.READ,

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,8 @@ from hybrid_ocr_core.logs import log_context
 _log = logging.getLogger(__name__)
 
 _AT_A_TIME = 8
+#: The days of a batch are those of its jobs, which count them from their ends.
+_JOBS_TAKE = dt.timedelta(days=30)
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
@@ -72,6 +75,7 @@ def submit(
             id=BatchId(tenant=tenant, batch_id=batch_id),
             created_at=now,
             client_reference=wishes.client_reference,
+            expires_at=now + dt.timedelta(days=wishes.retention.days) + _JOBS_TAKE,
             files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
         )
         try:

@@ -45,7 +45,7 @@ def keyed(
     key: str, wishes: Wishes, contents: Iterable[str | Refusal], *, tenant: str, operation: str, at: dt.datetime
 ) -> KeyedRequest:
     """A request under a key. It is told from others by all that its client asks for, and by the contents in their
-    order: the SHA-256 of each document, whose name may change, or why it is none.
+    order: the SHA-256 of each document, whose name may change, or why it is none; or the job that is run again.
     """
     asked = {name: value for name, value in asdict(wishes).items() if value is not None}
     sent = [content if isinstance(content, str) else [content.filename, content.code] for content in contents]

@@ -18,6 +18,22 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         for output in (result.outputs if result else ())
     }
     return {
+        **_state(job),
+        "result_url": urls.get("json"),
+        "results": urls,
+        "expires_in": seconds if urls else None,
+        "error": error(job),
+    }
+
+
+def entry(job: Job, location: str) -> dict[str, Any]:
+    """The job in a list: without URLs, for to sign those of a hundred jobs would take longer than to find the jobs."""
+    return {**_state(job), "error": error(job), "location": location}
+
+
+def _state(job: Job) -> dict[str, Any]:
+    result = job.result
+    return {
         "job_id": job.job_id,
         "status": job.status.value,
         "created_at": stamp(job.created_at),
@@ -26,11 +42,18 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         "priority": job.lane.value,
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
+        "rerun_of": job.rerun_of,
         "options": {
             "languages": "+".join(job.options.languages),
             "mode": job.options.mode.value,
             "outputs": ",".join(job.options.outputs),
             "pages": str(job.options.pages) or None,
+        },
+        "retention": {
+            "days": job.retention.days,
+            "source_days": job.retention.source_days,
+            "expires_at": job.expires_at and stamp(job.expires_at),
+            "source_expires_at": job.source_expires_at and stamp(job.source_expires_at),
         },
         "document": {
             "filename": job.document.filename,
@@ -54,10 +77,6 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         else None,
         "deduplicated_from": result.deduplicated_from if result else None,
         "triage": result.triage.value if result else None,
-        "result_url": urls.get("json"),
-        "results": urls,
-        "expires_in": seconds if urls else None,
-        "error": error(job),
     }
 
 

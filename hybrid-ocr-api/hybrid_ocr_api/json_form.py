@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Request
-from werkzeug.datastructures import ImmutableMultiDict
 
 from hybrid_ocr_core.errors import BadRequest
 
@@ -14,17 +13,25 @@ _MOST_BYTES = 64 << 10
 _JOINTS = {"languages": "+", "outputs": ","}
 
 
-def read_form(request: Request) -> ImmutableMultiDict[str, str]:
-    """The form that says the same; what is null is not said.
+def read(request: Request) -> dict[str, str | None]:
+    """Each field as it would stand in a form; None where it is null. Nothing at all is an empty object.
 
     Raises:
         BadRequest: the body is no JSON object of strings, numbers and arrays of strings.
     """
+    return {name: None if value is None else _text(name, value) for name, value in _body(request).items()}
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """A JSON object; nothing at all is an empty one."""
     request.max_content_length = _MOST_BYTES
-    body: Any = request.get_json(silent=True)
+    if not request.get_data():
+        return {}
+    # Flask answers another media type or broken JSON itself.
+    body = request.get_json()
     if not isinstance(body, dict):
         raise BadRequest('send a JSON object, as in {"mode": "force"}')
-    return ImmutableMultiDict({name: _text(name, value) for name, value in body.items() if value is not None})
+    return body
 
 
 def _text(name: str, value: object) -> str:

@@ -20,6 +20,7 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 
@@ -33,6 +34,7 @@ class Services:
     quotas: Quotas
     jobs: JobStore
     uploads: DirectUploadStore
+    list: JobList
     batches: BatchStore
     keys: IdempotencyKeys
     queue: JobQueue

@@ -12,9 +12,10 @@ from flask import Request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
 from hybrid_ocr_api import json_form
+from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
-from hybrid_ocr_core.job import Document, Lane
+from hybrid_ocr_core.job import Document, Lane, Retention
 from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
 
 _BLOCK = 1 << 20
@@ -25,7 +26,19 @@ _NO_FILE = (
 )
 _LONGEST_REFERENCE = 256
 
-FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference", "webhook_url"})
+FIELDS = frozenset(
+    {
+        "languages",
+        "mode",
+        "outputs",
+        "pages",
+        "priority",
+        "client_reference",
+        "webhook_url",
+        "retention_days",
+        "source_retention_days",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,7 @@ class Wishes:
     options: JobOptions
     lane: Lane
     client_reference: str | None
+    retention: Retention
     webhook_url: str | None = None
 
 
@@ -64,7 +78,8 @@ def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str
         BadRequest: there are both, or the form is malformed.
     """
     if request.mimetype == "application/json":
-        form = json_form.read_form(request)
+        fields = json_form.read(request)
+        form = ImmutableMultiDict({name: text for name, text in fields.items() if text is not None})
     else:
         refuse_other_forms(request.mimetype)
         form = request.form
@@ -116,9 +131,13 @@ def kind_of(head: bytes) -> str:
 
 
 def read_wishes(
-    form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...], allow_private_webhooks: bool = False
+    form: ImmutableMultiDict[str, str],
+    *,
+    languages: tuple[str, ...],
+    retention: RetentionSettings,
+    allow_private_webhooks: bool = False,
 ) -> Wishes:
-    """Take the options, the priority, the label and the webhook.
+    """Take the options, the priority, the label, how long things are to be kept, and the webhook.
 
     Raises:
         BadRequest: a field is unknown, malformed or given twice.
@@ -143,6 +162,7 @@ def read_wishes(
         options=options,
         lane=_read_priority(form),
         client_reference=_read_client_reference(form),
+        retention=_read_retention(form, retention),
         webhook_url=url,
     )
 
@@ -163,6 +183,21 @@ def _read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
     if reference is not None and any(unicodedata.category(character) == "Cc" for character in reference):
         raise BadRequest("client_reference: no control characters")
     return reference
+
+
+def _read_retention(form: ImmutableMultiDict[str, str], settings: RetentionSettings) -> Retention:
+    """What was submitted is kept no longer than the job."""
+    usual = settings.usual
+    days = _read_days(form, "retention_days", usual.days, least=1, most=settings.most_days)
+    source_days = _read_days(form, "source_retention_days", min(usual.source_days, days), least=0, most=days)
+    return Retention(days=days, source_days=source_days)
+
+
+def _read_days(form: ImmutableMultiDict[str, str], name: str, usual: int, *, least: int, most: int) -> int:
+    text = form.get(name, "").strip() or str(usual)
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not least <= int(text) <= most:
+        raise BadRequest(f"{name}: a whole number from {least} to {most}")
+    return int(text)
 
 
 def _measure(stream: IO[bytes]) -> tuple[int, str]:

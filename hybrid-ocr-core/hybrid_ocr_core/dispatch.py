@@ -140,6 +140,10 @@ class Dispatch:
         """The job whose result this one shall use, if any, and whether that is still to come."""
         if self._contents is None:
             return None, False
+        if job.rerun_of is not None:
+            # Who asks for that wants the document read; those who send it later shall have the newer result.
+            self._contents.lead_from_now_on(job)
+            return None, False
         leader = self._contents.lead(job)
         if leader is None:
             return None, False

@@ -177,6 +177,14 @@ class DocumentStore:
                 for found in page.get("Contents", []):
                     yield StoredUpload(key=found["Key"], stored_at=found["LastModified"])
 
+    def copy_source(self, of: Job, job: JobId) -> None:
+        """Copy what was submitted within S3, for another job to read.
+
+        Raises:
+            SourceMissing: it is gone.
+        """
+        self._copy(f"{_prefix(of.id)}source", f"{_prefix(job)}source", of.document.media_type)
+
     def get_source(self, job: Job, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Bring the submitted bytes to ``path`` and check that they are the very ones.
 
@@ -207,19 +215,7 @@ class DocumentStore:
             SourceMissing: it is gone.
         """
         name, media_type = FILES[output]
-        with unavailable_on_error(_PART):
-            try:
-                self._client.copy_object(
-                    Bucket=self._bucket,
-                    Key=f"{_prefix(job)}{attempt}/0/{name}",
-                    CopySource={"Bucket": self._bucket, "Key": _result_key(leader, output)},
-                    ContentType=media_type,
-                    MetadataDirective="REPLACE",
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _GONE:
-                    raise SourceMissing("the other job's result is gone") from error
-                raise
+        self._copy(_result_key(leader, output), f"{_prefix(job)}{attempt}/0/{name}", media_type)
 
     def get_result(self, job: Job, output: str, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Bring a result file of a DONE job to ``path``.
@@ -311,6 +307,11 @@ class DocumentStore:
             ExpiresIn=seconds,
         )
 
+    def delete_source(self, job: JobId) -> None:
+        """Delete what was submitted; the results stay."""
+        with unavailable_on_error(_PART):
+            self._client.delete_object(Bucket=self._bucket, Key=f"{_prefix(job)}source")
+
     def purge(self, job: JobId) -> int:
         """Delete every object of a job; returns how many. The caller has left the tombstone before."""
         return self._delete_all(_prefix(job))
@@ -347,6 +348,21 @@ class DocumentStore:
                 Body=cast("IO[bytes]", Outgoing(_PART, stream, still_wanted)),
                 ContentType=media_type,
             )
+
+    def _copy(self, key: str, to: str, media_type: str) -> None:
+        with unavailable_on_error(_PART):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=to,
+                    CopySource={"Bucket": self._bucket, "Key": key},
+                    ContentType=media_type,
+                    MetadataDirective="REPLACE",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                    raise SourceMissing("the other job's file is gone") from error
+                raise
 
     def _get(self, key: str, path: Path, still_wanted: Callable[[], None]) -> str:
         """Bring an object to ``path``; returns its sha256."""

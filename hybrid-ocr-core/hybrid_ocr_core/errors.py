@@ -3,12 +3,15 @@
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
-│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage · WebhookUrlDenied
+│   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage ·
+│   │   WebhookUrlDenied
 │   ├── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 │   └── IdempotencyMismatch        the Idempotency-Key belongs to another request
 ├── KeyUsed(made)                  an earlier request with this Idempotency-Key made that job or batch
 ├── JobNotFound                    unknown, or another tenant's
-│   └── JobErased                  there is a tombstone
+│   ├── JobErased                  there is a tombstone
+│   └── JobExpired                 there is one, for the job was kept for as long as it was to be
+├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
 ├── UploadNotFound                 unknown, or another tenant's
 ├── UploadIncomplete               its bytes are not there, or not all of them
@@ -58,7 +61,10 @@ REQUEST_CODES = frozenset(
         "unauthorized",
         "forbidden",
         "not_found",
+        "job_expired",
+        "source_gone",
         "bad_request",
+        "invalid_cursor",
         "file_missing",
         "file_empty",
         "file_too_large",
@@ -99,6 +105,12 @@ class BadRequest(RequestError):
     """A field is malformed."""
 
     code = "bad_request"
+
+
+class InvalidCursor(RequestError):
+    """It does not continue the list that is asked for."""
+
+    code = "invalid_cursor"
 
 
 class FileMissing(RequestError):
@@ -163,6 +175,18 @@ class JobErased(JobNotFound):
     def __init__(self, ended: Ended) -> None:
         super().__init__("the job was erased")
         self.ended = ended
+
+
+class JobExpired(JobNotFound):
+    """There was such a job; it was kept for as long as it was to be."""
+
+    code = "job_expired"
+
+
+class SourceGone(HybridOcrError):
+    """The document of a job is not kept any more, or was deleted past this service."""
+
+    code = "source_gone"
 
 
 class BatchNotFound(HybridOcrError):

@@ -15,7 +15,7 @@ from moto.sqs.models import sqs_backends
 from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings, TenantLimits
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings, TenantLimits
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
@@ -28,7 +28,8 @@ from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.event import Try
 from hybrid_ocr_core.idempotency import IdempotencyKeys
-from hybrid_ocr_core.job import JobId, Lane
+from hybrid_ocr_core.job import JobId, Lane, Retention
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -156,6 +157,14 @@ class World:
             response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY})
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
+    def rerun(self) -> None:
+        """The client has its first job run again."""
+        for job in self.accepted[:1]:
+            with self._process():
+                response = self.api.post(f"/jobs/{job.job_id}/rerun", json={}, headers={"x-api-key": KEY})
+                if response.status_code == 202:
+                    self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
     def submit_until_accepted(self, key: str) -> None:
         """A client that sends its submission again, under the same key, whatever it hears or does not hear."""
@@ -330,6 +339,7 @@ class World:
             max_batch_bytes=1 << 20,
             max_batch_files=10,
             result_url_seconds=60,
+            retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
             lease_seconds=60,
             tenant_jobs_in_lane=1,
             tenant_limits=TenantLimits(),
@@ -343,7 +353,8 @@ class World:
             quotas=quotas(settings, self.clients.dynamodb),
             jobs=self.store,
             uploads=DirectUploadStore(self.clients.dynamodb, self.settings.table),
-            batches=BatchStore(self.clients.dynamodb, self.settings.table),
+            list=JobList(self.clients.dynamodb, self.settings.table, self.store),
+            batches=BatchStore(self.clients.dynamodb, self.settings.table, self.clock),
             keys=IdempotencyKeys(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
