@@ -32,6 +32,7 @@ from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
@@ -49,6 +50,7 @@ _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 MAX_UPLOAD_BYTES = 1 << 20
+MAX_DIRECT_UPLOAD_BYTES = 2 << 20
 MAX_BATCH_BYTES = 3 << 20
 MAX_BATCH_FILES = 30
 #: Jobs of a tenant in a lane.
@@ -181,6 +183,8 @@ def app(
         tokens=token_settings,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        max_direct_upload_bytes=MAX_DIRECT_UPLOAD_BYTES,
+        upload_url_seconds=3600,
         max_batch_bytes=MAX_BATCH_BYTES,
         max_batch_files=MAX_BATCH_FILES,
         result_url_seconds=900,
@@ -197,6 +201,7 @@ def app(
         identities=identities(settings, clients.dynamodb, clock),
         quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
+        uploads=DirectUploadStore(clients.dynamodb, aws_settings.table),
         list=JobList(clients.dynamodb, aws_settings.table, store),
         batches=batches,
         keys=IdempotencyKeys(clients.dynamodb, aws_settings.table),

@@ -39,6 +39,7 @@ SCOPES = {
     "jobs.erase": Scope.SUBMIT,
     "jobs.webhook": Scope.READ,
     "jobs.redeliver": Scope.SUBMIT,
+    "uploads.create": Scope.SUBMIT,
     "batches.create": Scope.SUBMIT,
     "batches.show": Scope.READ,
     # They tell of all tenants.

@@ -21,7 +21,6 @@ from hybrid_ocr_api.submission import queued_job
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
-from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.logs import log_context
 
@@ -51,8 +50,8 @@ def submit(
     """
     request = None
     if key is not None:
-        asked = idempotency.fingerprint(wishes, files)
-        request = KeyedRequest(tenant=tenant, operation="batches", key=key, fingerprint=asked, at=parts.clock())
+        contents = (file.document.sha256 if isinstance(file, Upload) else file for file in files)
+        request = idempotency.keyed(key, wishes, contents, tenant=tenant, operation="batches", at=parts.clock())
         parts.keys.check(request)
     batch_id = uuid.uuid4().hex
     ids = [JobId(tenant=tenant, job_id=uuid.uuid4().hex) for _ in files]

@@ -6,6 +6,7 @@ it. What tells requests apart is what they ask for: a multipart body has another
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -14,10 +15,10 @@ from dataclasses import asdict
 
 from flask import Request
 
-from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_api.uploads import Wishes
 from hybrid_ocr_core.batch import Refusal
 from hybrid_ocr_core.errors import BadRequest
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.idempotency import KeyedRequest
 
 _KEY = re.compile(r'"([A-Za-z0-9_.:-]{1,255})"|([A-Za-z0-9_.:-]{1,255})')
 
@@ -40,18 +41,13 @@ def read_key(request: Request) -> str | None:
     return found[1] or found[2]
 
 
-def fingerprint(wishes: Wishes, documents: Iterable[Upload | Refusal | JobId]) -> str:
-    """SHA-256 over all that a client asks for, and the contents in their order, or the job that is run again; a
-    document's name may change.
+def keyed(
+    key: str, wishes: Wishes, contents: Iterable[str | Refusal], *, tenant: str, operation: str, at: dt.datetime
+) -> KeyedRequest:
+    """A request under a key. It is told from others by all that its client asks for, and by the contents in their
+    order: the SHA-256 of each document, whose name may change, or why it is none; or the job that is run again.
     """
     asked = {name: value for name, value in asdict(wishes).items() if value is not None}
-    sent = [_named(document) for document in documents]
-    return hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
-
-
-def _named(document: Upload | Refusal | JobId) -> str | list[str]:
-    if isinstance(document, Upload):
-        return document.document.sha256
-    if isinstance(document, Refusal):
-        return [document.filename, document.code]
-    return document.job_id
+    sent = [content if isinstance(content, str) else [content.filename, content.code] for content in contents]
+    fingerprint = hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
+    return KeyedRequest(tenant=tenant, operation=operation, key=key, fingerprint=fingerprint, at=at)

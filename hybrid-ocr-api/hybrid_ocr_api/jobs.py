@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from hybrid_ocr_api import (
+    direct_submission,
     idempotency,
     job_view,
     listing,
@@ -36,10 +37,15 @@ def create() -> tuple[Response, int]:
     parts = services()
     key = idempotency.read_key(request)
     parts.quotas.check(caller().tenant)
-    uploads.refuse_other_forms(request.mimetype)
-    wishes = submission.read_wishes(parts, caller().tenant, request.form)
+    upload_id, form = uploads.read_form(request)
+    tenant = caller().tenant
+    wishes = submission.read_wishes(parts, tenant, form)
+    if upload_id is not None:
+        return _accepted(
+            lambda: direct_submission.submit(parts, tenant=tenant, upload_id=upload_id, wishes=wishes, key=key)
+        )
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
-    return _accepted(lambda: submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key))
+    return _accepted(lambda: submission.submit(parts, tenant=tenant, upload=upload, wishes=wishes, key=key))
 
 
 @blueprint.post("/jobs/<job_id>/rerun")

@@ -14,6 +14,7 @@ from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_api.slots import Slots
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core.batch_store import BatchStore
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
@@ -32,6 +33,7 @@ class Services:
     identities: Identities
     quotas: Quotas
     jobs: JobStore
+    uploads: DirectUploadStore
     list: JobList
     batches: BatchStore
     keys: IdempotencyKeys

@@ -52,6 +52,8 @@ class ApiSettings:
     tokens: TokenSettings | None
     languages: tuple[str, ...]
     max_upload_bytes: int
+    max_direct_upload_bytes: int
+    upload_url_seconds: int
     max_batch_bytes: int
     max_batch_files: int
     result_url_seconds: int
@@ -80,6 +82,9 @@ class ApiSettings:
             tokens=TokenSettings.read(reader),
             languages=read_languages(reader),
             max_upload_bytes=reader.integer("OCR_MAX_UPLOAD_MB", 200, least=1) << 20,
+            # S3 takes 5 GB in one POST, and copies as much in one request.
+            max_direct_upload_bytes=reader.integer("OCR_MAX_DIRECT_UPLOAD_MB", 500, least=1, most=5000) << 20,
+            upload_url_seconds=reader.integer("OCR_UPLOAD_URL_SECONDS", 3600, least=60, most=12 * 3600),
             max_batch_bytes=reader.integer("OCR_MAX_BATCH_MB", 1000, least=1) << 20,
             max_batch_files=reader.integer("OCR_MAX_BATCH_FILES", 1000, least=1, most=10_000),
             result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),

@@ -8,8 +8,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import IO
 
+from flask import Request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
+from hybrid_ocr_api import json_form
 from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
@@ -18,7 +20,10 @@ from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, 
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
-_NO_FILE = "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf"
+_NO_FILE = (
+    "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf;"
+    " or the 'upload_id' that POST /uploads gave for it"
+)
 _LONGEST_REFERENCE = 256
 
 FIELDS = frozenset(
@@ -65,6 +70,26 @@ def refuse_other_forms(media_type: str) -> None:
         raise FileMissing(_NO_FILE)
 
 
+def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str]]:
+    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+
+    Raises:
+        FileMissing: there can be neither.
+        BadRequest: there are both, or the form is malformed.
+    """
+    if request.mimetype == "application/json":
+        fields = json_form.read(request)
+        form = ImmutableMultiDict({name: text for name, text in fields.items() if text is not None})
+    else:
+        refuse_other_forms(request.mimetype)
+        form = request.form
+    ids = form.getlist("upload_id")
+    if len(ids) + len(request.files.getlist("file")) > 1:
+        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
+    others = ImmutableMultiDict((name, text) for name, text in form.items(multi=True) if name != "upload_id")
+    return ids[0] if ids else None, others
+
+
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
     """Take the part ``file``.
 
@@ -83,17 +108,26 @@ def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload
     Raises:
         FileEmpty, FileTooLarge, UnsupportedMediaType.
     """
-    head = stream.read(media.SNIFF_BYTES)
-    if not head:
-        raise FileEmpty("the file has no bytes")
-    media_type = media.sniff(head)
-    if media_type is None:
-        raise UnsupportedMediaType(f"the content is none of: {', '.join(media.MEDIA_TYPES)}")
+    media_type = kind_of(stream.read(media.SNIFF_BYTES))
     size, sha256 = _measure(stream)
     if size > max_bytes:
         raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
     document = Document(filename=filename, media_type=media_type, bytes=size, sha256=sha256)
     return Upload(stream=stream, document=document)
+
+
+def kind_of(head: bytes) -> str:
+    """The media type of a document by its first bytes.
+
+    Raises:
+        FileEmpty, UnsupportedMediaType.
+    """
+    if not head:
+        raise FileEmpty("the file has no bytes")
+    media_type = media.sniff(head)
+    if media_type is None:
+        raise UnsupportedMediaType(f"the content is none of: {', '.join(media.MEDIA_TYPES)}")
+    return media_type
 
 
 def read_wishes(

@@ -13,6 +13,10 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 │   └── JobExpired                 there is one, for the job was kept for as long as it was to be
 ├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
+├── UploadNotFound                 unknown, or another tenant's
+├── UploadIncomplete               its bytes are not there, or not all of them
+├── UploadUsed(made)               it became a job before
+├── UploadExpired                  nobody submitted it in time
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
 ├── JobFinished(job)               terminal already; the message can go
@@ -68,6 +72,9 @@ REQUEST_CODES = frozenset(
         "unsupported_language",
         "webhook_url_denied",
         "idempotency_mismatch",
+        "upload_incomplete",
+        "upload_used",
+        "upload_expired",
         "quota_exceeded",
         "rate_limited",
         "unavailable",
@@ -186,6 +193,35 @@ class BatchNotFound(HybridOcrError):
     """There is no such batch for this tenant."""
 
     code = "not_found"
+
+
+class UploadNotFound(HybridOcrError):
+    """There is no such upload for this tenant."""
+
+    code = "not_found"
+
+
+class UploadIncomplete(HybridOcrError):
+    """The bytes of an upload are not in S3, or not all of them."""
+
+    code = "upload_incomplete"
+    retryable = True
+
+
+class UploadUsed(HybridOcrError):
+    """An upload becomes one job, and this one has. ``made`` is the job's id."""
+
+    code = "upload_used"
+
+    def __init__(self, made: str) -> None:
+        super().__init__(f"it became the job {made}")
+        self.made = made
+
+
+class UploadExpired(HybridOcrError):
+    """An upload was not submitted in time."""
+
+    code = "upload_expired"
 
 
 class LeaseHeld(HybridOcrError):

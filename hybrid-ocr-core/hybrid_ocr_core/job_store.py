@@ -67,7 +67,6 @@ from hybrid_ocr_core.errors import (
     SourceGone,
 )
 from hybrid_ocr_core.event_store import EventStore, written_with
-from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import (
     Clock,
     Document,
@@ -85,6 +84,7 @@ from hybrid_ocr_core.job import (
     utc_now,
 )
 from hybrid_ocr_core.job_item import KEEP, KEPT, KEPT_SHARD, OPEN_SHARD, Item, keep_values, key_of, milliseconds
+from hybrid_ocr_core.once import Once
 from hybrid_ocr_core.places import PLACES, TenantLane, where_of
 from hybrid_ocr_core.table import Put, Table, Write
 
@@ -208,25 +208,26 @@ class JobStore:
         #: That those with a ``webhook_url`` have ended.
         self.events = EventStore(client, table, clock=clock)
 
-    def create(self, job: Job, request: KeyedRequest | None = None) -> None:
+    def create(self, job: Job, *once: Once) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message.
 
-        With a keyed request its record is put as well, or neither is.
+        What it may be made of once only is written as well, or neither is.
 
         Raises:
-            KeyUsed, IdempotencyMismatch: the key is taken; there is no such job.
+            One of ``once.REFUSED``: another job was made of that; there is no such job as this.
         """
         # Whoever leaves a place looks after those that are held; the sweeper does so for good measure only.
         patience = _RESEND_CAP if job.is_held else self._lease
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
-        if request is None:
-            self._table.put(item, condition=CONDITIONS["create"])
-        else:
+        if once:
             new = Put(item=item, condition=CONDITIONS["create"])
-            written, refused = self._table.transact([request.record(job.job_id), new])
+            written, refused = self._table.transact([*(one.record(job.job_id) for one in once), new])
             if not written:
-                request.check(refused[0], made=job.job_id)
+                for one, found in zip(once, refused, strict=False):  # the last one is the job's
+                    one.check(found, made=job.job_id)
+        else:
+            self._table.put(item, condition=CONDITIONS["create"])
         metrics.job_created(job)
 
     def get(self, job: JobId) -> Job:

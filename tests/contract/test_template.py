@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hybrid_ocr_core import direct_upload
 from hybrid_ocr_core.errors import DOCUMENT_CODES
 from hybrid_ocr_core.job import JobStatus, Lane, Triage
 from hybrid_ocr_core.job_list import Selection, filter_of
@@ -66,7 +68,14 @@ def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
     assert "BucketEncryption" in resources["Bucket"]
     rules = resources["Bucket"]["LifecycleConfiguration"]["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    assert any("ExpirationInDays" in rule for rule in rules)
+    assert any("ExpirationInDays" in rule and "Prefix" not in rule for rule in rules)
+
+
+def test_uploads_that_nobody_submitted_expire_and_not_before_their_time(resources: dict[str, Any]) -> None:
+    (rule,) = (rule for rule in resources["Bucket"]["LifecycleConfiguration"]["Rules"] if "Prefix" in rule)
+
+    assert (rule["Prefix"], rule["Status"]) == ("uploads/", "Enabled")
+    assert dt.timedelta(days=rule["ExpirationInDays"]) >= direct_upload.USABLE
 
 
 def test_the_index_of_open_jobs_carries_what_the_sweeper_reads(resources: dict[str, Any]) -> None:

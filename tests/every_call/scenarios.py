@@ -35,6 +35,11 @@ def _idempotent_submit(world: World) -> None:
     world.work()
 
 
+def _direct_upload(world: World) -> None:
+    world.submit_upload_until_accepted()
+    world.work()
+
+
 def _duplicate_delivery(world: World) -> None:
     world.submit()
     world.deliver_again()
@@ -175,6 +180,7 @@ def _erase_while_split(world: World) -> None:
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
     Scenario("idempotent submit", _idempotent_submit, frozenset({"DONE"})),
+    Scenario("direct upload", _direct_upload, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
     # A batch that was not accepted may leave jobs, which run, or are erased.
     Scenario("batch", _batch, frozenset({"DONE", "erased"}), _FEWER),
