@@ -46,6 +46,8 @@ class _Waiter:
 
     def see(self, stage: Stage | None) -> None:
         """Where the job stands now; None: it is not there."""
+        if self.is_over.is_set():
+            return  # ended by ``close`` while the look was under way
         self.known = None
         if stage is None:
             self.is_over.set()

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from hybrid_ocr_api import long_poll
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.waiting import Waiting
+from hybrid_ocr_api.waiting import Waiting, _Waiter
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Job, JobId, JobStatus, Stage
@@ -185,6 +185,15 @@ def test_when_the_process_stops_all_waits_end_and_there_are_no_more(
 
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 20
     assert waiting.wait(job.id, lambda version: version == 1, _FOR_EVER) is None
+
+
+def test_a_look_that_was_under_way_when_the_process_stops_changes_nothing(job: Job) -> None:
+    waiter = _Waiter(lambda version: version == 1)
+    waiter.is_over.set()
+
+    waiter.see(job.stage)
+
+    assert waiter.known is None
 
 
 def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,8 @@ def test_a_client_that_waits_hears_of_every_end_without_asking_again_and_again(s
 def test_while_many_wait_documents_are_accepted_and_read_and_a_stop_ends_the_waits_at_once(own_stack: Stack) -> None:
     """Held jobs are waited for, which nobody touches."""
     store = JobStore(own_stack.aws("dynamodb"), "hybrid-ocr", lease=LEASE, attempt_budget=1)
-    jobs = [a_job(is_held=True) for _ in range(_CLIENTS)]
+    # Of this moment: the sweeper sends those that were held for long.
+    jobs = [a_job(is_held=True, created_at=dt.datetime.now(dt.UTC)) for _ in range(_CLIENTS)]
     for job in jobs:
         store.create(job)
     (master,) = _parents(own_stack)
