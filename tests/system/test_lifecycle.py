@@ -63,7 +63,8 @@ def test_erasing_a_long_document_that_many_workers_read_leaves_nothing_and_its_c
     for job_id in (leader, gone):
         fleet.wait_until(lambda: "open_shard" not in _rows(fleet, job_id)["META"], "the sweeper to have been there")  # noqa: B023 - called at once
     fleet.wait_until(lambda: fleet.messages() == 0, "the queue to be empty")
-    fleet.wait_until(lambda: not list((fleet.data / "scratch").glob("**/worker-*/*-*")), "nobody to work on anything")
+    scratch = fleet.data / "scratch"
+    fleet.wait_until(lambda: not [*scratch.glob("**/job-*"), *scratch.glob("**/chunk-*")], "nobody to work on anything")
     # From here on nobody is left who could write.
     assert [_keys(fleet, job_id) for job_id in (leader, gone)] == [[], []]
     assert [list(_rows(fleet, job_id)) for job_id in (leader, gone)] == [["META"], ["META"]]
