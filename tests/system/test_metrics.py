@@ -86,7 +86,7 @@ def test_every_job_of_every_process_is_counted_once_and_a_killed_worker_takes_no
 def test_the_children_of_a_supervisor_are_one_too(measured: _Measured) -> None:
     stack, port = measured.stack, _free_port()
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "infra.local.worker", "consume", "--processes", "2"],
+        [sys.executable, "-m", "infra.local.operate", "worker", "consume", "--processes", "2"],
         cwd=ROOT,
         env={**stack._environment, "OCR_METRICS_PORT": str(port)},
         stderr=subprocess.DEVNULL,

@@ -333,25 +333,24 @@ def test_whatever_is_answered_that_is_no_http_is_told(answer: bytes) -> None:
 
 
 @pytest.fixture
-def configured_logs() -> Iterator[None]:
-    """As in a worker; afterwards as pytest wants them."""
+def configured_logs(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """What is logged, as in a worker; afterwards as pytest wants it."""
     root, warned = logging.getLogger(), logging.getLogger("urllib3.connection").level
     handlers, level = root.handlers[:], root.level
     root.handlers = []
     logs.configure("DEBUG")
-    yield
+    yield capsys
     root.handlers, root.level = handlers, level
     logging.getLogger("urllib3.connection").setLevel(warned)
 
 
-@pytest.mark.usefixtures("configured_logs")
-def test_odd_headers_are_not_logged_with_the_url(capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_headers_are_not_logged_with_the_url(configured_logs: pytest.CaptureFixture[str]) -> None:
     answer = b"HTTP/1.1 204 No Content\r\nthis is no header\r\n\r\n"
     with talking(lambda connection, _: connection.sendall(answer)) as port:
         made = Poster(allow_private=True).post(f"http://127.0.0.1:{port}/canary", {}, b"{}")
     logging.getLogger("hybrid_ocr_worker").info("alive")
 
-    told = capsys.readouterr().err
+    told = configured_logs.readouterr().err
     assert made.status == 204
     assert "alive" in told
     assert "canary" not in told
