@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from hybrid_ocr_api import access, auth, batches, errors, health, jobs, metrics, request_context
+from hybrid_ocr_api import access, auth, batches, errors, health, jobs, metrics, reference, request_context
 from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.jwks import Jwks, OneKey
 from hybrid_ocr_api.key_ring import KeyRing
@@ -61,6 +61,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     app.register_blueprint(health.blueprint)
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(batches.blueprint)
+    app.register_blueprint(reference.blueprint)
     access.check(app)
     return app
 

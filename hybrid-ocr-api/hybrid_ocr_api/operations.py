@@ -1,0 +1,142 @@
+"""What each route takes and gives: a line for each in ``OPERATIONS``, from which ``openapi.py`` draws the document.
+
+Who may call it, ``access.py`` says; what it does, the docstring of its view. A test walks the routes, and another holds
+every response of every test to what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from hybrid_ocr_api import schemas
+
+JSON = "application/json"
+
+#: Of every route: what went wrong here, and what is malformed before any route looks at it.
+ALWAYS = ("bad_request", "internal")
+#: Of every route that is not open.
+WHO_CALLS = ("unauthorized", "forbidden", "rate_limited", "unavailable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One status of a route. ``headers`` are always there, ``at_times`` are not; no ``body``: there is none."""
+
+    meaning: str
+    #: Media type -> a type that pydantic knows.
+    body: Mapping[str, Any] | None = None
+    headers: tuple[str, ...] = ()
+    at_times: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A route. ``refusals`` are the codes of its errors beyond those that all have."""
+
+    tag: str
+    answers: Mapping[HTTPStatus, Answer]
+    refusals: tuple[str, ...] = ()
+
+
+_JOB = {JSON: schemas.JobView}
+_BATCH = {JSON: schemas.BatchView}
+_WEBHOOK = {JSON: schemas.WebhookView}
+_SUBMISSION = (
+    "file_missing",
+    "file_empty",
+    "file_too_large",
+    "unsupported_media_type",
+    "unsupported_language",
+    "webhook_url_denied",
+    "quota_exceeded",
+)
+
+#: By endpoint, as Flask calls it.
+OPERATIONS = {
+    "jobs.create": Operation(
+        tag="jobs",
+        answers={HTTPStatus.ACCEPTED: Answer(meaning="Accepted.", body=_JOB, headers=("Location", "Retry-After"))},
+        refusals=_SUBMISSION,
+    ),
+    "jobs.show": Operation(
+        tag="jobs",
+        answers={HTTPStatus.OK: Answer(meaning="The job.", body=_JOB, at_times=("Retry-After",))},
+        refusals=("not_found",),
+    ),
+    "jobs.erase": Operation(
+        tag="jobs",
+        answers={HTTPStatus.NO_CONTENT: Answer(meaning="Erased.")},
+        refusals=("not_found",),
+    ),
+    "jobs.result": Operation(
+        tag="results",
+        answers={
+            HTTPStatus.SEE_OTHER: Answer(
+                meaning="Where the file is, for some minutes; no key is needed there.",
+                body={"text/html": str},
+                headers=("Location",),
+            )
+        },
+        refusals=("not_found",),
+    ),
+    "jobs.page": Operation(
+        tag="results",
+        answers={HTTPStatus.OK: Answer(meaning="The page.", body={JSON: schemas.Page})},
+        refusals=("not_found",),
+    ),
+    "jobs.webhook": Operation(
+        tag="webhooks",
+        answers={HTTPStatus.OK: Answer(meaning="Each event, each try.", body=_WEBHOOK)},
+        refusals=("not_found",),
+    ),
+    "jobs.redeliver": Operation(
+        tag="webhooks",
+        answers={HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=_WEBHOOK)},
+        refusals=("not_found",),
+    ),
+    "batches.create": Operation(
+        tag="batches",
+        answers={
+            HTTPStatus.ACCEPTED: Answer(
+                meaning="Accepted, whatever became of single files.", body=_BATCH, headers=("Location", "Retry-After")
+            )
+        },
+        refusals=_SUBMISSION,
+    ),
+    "batches.show": Operation(
+        tag="batches",
+        answers={HTTPStatus.OK: Answer(meaning="The batch.", body=_BATCH, at_times=("Retry-After",))},
+        refusals=("not_found",),
+    ),
+    "health.health": Operation(
+        tag="operation",
+        answers={HTTPStatus.OK: Answer(meaning="It lives.", body={JSON: schemas.Health})},
+    ),
+    "health.ready": Operation(
+        tag="operation",
+        answers={
+            HTTPStatus.OK: Answer(meaning="All of them answer.", body={JSON: schemas.Readiness}),
+            HTTPStatus.SERVICE_UNAVAILABLE: Answer(meaning="One does not.", body={JSON: schemas.Readiness}),
+        },
+    ),
+    "metrics.show": Operation(
+        tag="operation",
+        answers={
+            HTTPStatus.OK: Answer(
+                meaning="In the format that Accept asks for.",
+                body={"text/plain": str, "application/openmetrics-text": str},
+            )
+        },
+    ),
+    "reference.document": Operation(
+        tag="operation",
+        answers={HTTPStatus.OK: Answer(meaning="OpenAPI 3.1.", body={JSON: dict[str, Any]})},
+    ),
+    "reference.page": Operation(
+        tag="operation",
+        answers={HTTPStatus.OK: Answer(meaning="This document, for people.", body={"text/html": str})},
+    ),
+}
