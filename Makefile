@@ -2,7 +2,7 @@
 # Settings (OCR_PORT=9000 make run) are described in .env.example.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo worker keys logs test test-long test-container torture bench simulate check format pins clean
+.PHONY: help setup run demo worker keys logs test test-long test-container torture bench simulate calibration check format pins clean
 
 PYTHON := .venv/bin/python
 ARGS ?=
@@ -48,6 +48,9 @@ bench: setup ## how fast it is, beside OCRmyPDF and others; ARGS="scans memory" 
 
 simulate: setup ## plans past this machine: queues, workers and costs by a model; ARGS=--check holds it against a real run
 	@$(WITH_PACKAGES) $(PYTHON) -m bench.simulate $(ARGS)
+
+calibration: setup ## is a word as often right as its confidence says? needs OCR_CORPUS_DIR; ARGS=--fit fits it anew
+	@$(WITH_PACKAGES) $(PYTHON) -m bench.calibration $(ARGS)
 
 check: setup ## formatting, lint and types
 	$(PYTHON) -m ruff format --check .

@@ -14,7 +14,10 @@ _WORD_LEVEL = "5"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelWord:
-    """A word as the engine saw it: box in pixels of the image given, numbers counted from 0 in their parent."""
+    """A word as the engine saw it: box in pixels of the image given, numbers counted from 0 in their parent.
+
+    ``confidence`` is Tesseract's own score, 0 to 100; what a page's words carry is calibrated (``calibration.py``).
+    """
 
     text: str
     confidence: float

@@ -20,15 +20,16 @@ _SHORT = 200
 _READS_LESS_SHARE = 0.5
 
 
+def legible(seen: Sequence[PixelWord]) -> list[PixelWord]:
+    """Leave out what the lines and shades of a picture were taken for."""
+    return [word for word in seen if word.confidence >= _LEAST_CONFIDENCE]
+
+
 def merge(native: tuple[Word, ...], seen: tuple[Word, ...]) -> tuple[Word, ...]:
     """The words of the text layer with those of the pictures, each block where a reader would come to it."""
     blocks = _blocks(native)
     own_boxes = [word.bbox for word in native]
-    fresh = [
-        word
-        for word in seen
-        if word.confidence >= _LEAST_CONFIDENCE and not any(_centre_in(word.bbox, box) for box in own_boxes)
-    ]
+    fresh = [word for word in seen if not any(_centre_in(word.bbox, box) for box in own_boxes)]
     for block in _blocks(tuple(fresh)):
         blocks.insert(_place(block, blocks), block)
     return tuple(replace(word, block=number) for number, block in enumerate(blocks) for word in block)

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from hybrid_ocr_core.errors import DocumentRejected
 from hybrid_ocr_core.options import Mode
 from hybrid_ocr_worker.ocr import images, rasteriser
+from hybrid_ocr_worker.ocr.calibration import Calibration, shipped
 from hybrid_ocr_worker.ocr.engine import OcrEngine, PixelWord
-from hybrid_ocr_worker.ocr.hybrid import is_confirmed, merge, reads_less
+from hybrid_ocr_worker.ocr.hybrid import is_confirmed, legible, merge, reads_less
 from hybrid_ocr_worker.ocr.native_text import NativeText, NativeTextReader
 from hybrid_ocr_worker.ocr.native_words import words_of
 from hybrid_ocr_worker.ocr.preflight import IMAGE_FORMATS
@@ -63,7 +64,10 @@ class Reading:
 
 
 class PageReader:
-    """Reads pages with one engine and one set of languages."""
+    """Reads pages with one engine and one set of languages.
+
+    Whatever is decided on the way is decided by the engine's own scores; the words of a page carry calibrated ones.
+    """
 
     def __init__(
         self,
@@ -72,11 +76,13 @@ class PageReader:
         *,
         page_seconds: float,
         most_pixels: int = rasteriser.MOST_PIXELS,
+        calibration: Calibration | None = None,
     ) -> None:
         self._engine = engine
         self._languages = languages
         self._page_seconds = page_seconds
         self._most_pixels = most_pixels
+        self._calibration = calibration or shipped()
 
     def read_pdf_page(self, path: Path, text: NativeTextReader, number: int, *, unit: float, mode: Mode) -> PageResult:
         """Route a PDF page and read it the way that is good enough.
@@ -105,7 +111,7 @@ class PageReader:
         kept = _kept_layer(native, own, chosen, reading)
         if kept is not None:
             return _page(number, native, kept, own, rotation=native.rotation)
-        words = _to_points(reading.words, native.page.width / image.width, native.page.height / image.height)
+        words = self._to_points(reading.words, native.page.width / image.width, native.page.height / image.height)
         return _page(number, native, chosen, words, rotation=reading.rotation, image=image, dpi=dpi)
 
     def read_image_page(self, path: Path, frame: int, number: int, *, mode: Mode) -> PageResult:
@@ -135,7 +141,7 @@ class PageReader:
         else:
             page = _blank_page(number, (width, height), Source.OCR, "image", evidence)
         reading = self._look(image, dpi) if page.source is Source.OCR else Reading(words=[], rotation=0)
-        words = _to_points(reading.words, width / image.width, height / image.height)
+        words = self._to_points(reading.words, width / image.width, height / image.height)
         return PageResult(
             page=number,
             width=width,
@@ -169,7 +175,9 @@ class PageReader:
         if rasteriser.has_ink(canvas):
             part = _around(boxes, canvas.size)
             reading = self._look(canvas.crop(part), dpi).moved(part[0], part[1])
-        seen = _to_points(reading.words, native.page.width / image.width, native.page.height / image.height)
+        seen = self._to_points(
+            legible(reading.words), native.page.width / image.width, native.page.height / image.height
+        )
         words = merge(own, seen)
         if len(words) == len(own):
             chosen = replace(chosen, source=Source.NATIVE, reason="pictures_without_text")
@@ -196,6 +204,20 @@ class PageReader:
         words = self._engine.words(turned, languages=self._languages, dpi=dpi)
         second = Reading(words=[_turn_back(word, found.degrees, image.size) for word in words], rotation=found.degrees)
         return max(second, first, key=lambda reading: reading.readable_characters)
+
+    def _to_points(self, words: list[PixelWord], x: float, y: float) -> tuple[Word, ...]:
+        """What the engine saw -> words of the page; a pixel is so many points across and down."""
+        return tuple(
+            Word(
+                text=word.text,
+                confidence=self._calibration(word.confidence),
+                bbox=(word.left * x, word.top * y, word.right * x, word.bottom * y),
+                block=word.block,
+                paragraph=word.paragraph,
+                line=word.line,
+            )
+            for word in words
+        )
 
 
 def _kept_layer(native: NativeText, own: tuple[Word, ...], chosen: Route, reading: Reading) -> Route | None:
@@ -283,20 +305,6 @@ def _scaled(image: Image.Image, declared: tuple[float, float] | None, most_pixel
 _A4_LONG_SIDE_INCHES = 11.69
 _SMALL_IMAGE_DPI = 200.0
 _MOST_ENLARGED = 3.0
-
-
-def _to_points(words: list[PixelWord], x: float, y: float) -> tuple[Word, ...]:
-    return tuple(
-        Word(
-            text=word.text,
-            confidence=word.confidence,
-            bbox=(word.left * x, word.top * y, word.right * x, word.bottom * y),
-            block=word.block,
-            paragraph=word.paragraph,
-            line=word.line,
-        )
-        for word in words
-    )
 
 
 def _mean(words: tuple[Word, ...]) -> float | None:

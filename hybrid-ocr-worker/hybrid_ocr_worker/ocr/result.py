@@ -31,7 +31,8 @@ class Source(StrEnum):
 class Word:
     """One word. Blocks count from 0 on the page, paragraphs in their block, lines in their paragraph.
 
-    ``native`` words stand in the page's own text layer, so the searchable PDF must not repeat them.
+    ``native`` words stand in the page's own text layer, so the searchable PDF must not repeat them. ``confidence``
+    is how likely the word is right, in percent (``calibration.py``).
     """
 
     text: str
