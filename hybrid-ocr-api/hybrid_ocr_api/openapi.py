@@ -17,10 +17,11 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
-from hybrid_ocr_api import schemas
+from hybrid_ocr_api import forms, schemas
 from hybrid_ocr_api.access import OPEN_ENDPOINTS, SCOPES
 from hybrid_ocr_api.errors import PROBLEMS
-from hybrid_ocr_api.operations import ALWAYS, OPERATIONS, WHO_CALLS, Answer, Operation
+from hybrid_ocr_api.forms import Form
+from hybrid_ocr_api.operations import ALWAYS, OPERATIONS, WHO_CALLS, Answer, Body, Operation
 from hybrid_ocr_api.settings import ApiSettings
 
 Json = dict[str, Any]
@@ -142,7 +143,9 @@ def _replace(value: Any, made: Mapping[Any, Json]) -> Any:
     if isinstance(value, dict):
         if "$shape" in value:
             return made[value["$shape"]]
-        return {name: _markdown(each) if name == "description" else _replace(each, made) for name, each in value.items()}
+        return {
+            name: _markdown(each) if name == "description" else _replace(each, made) for name, each in value.items()
+        }
     return [_replace(each, made) for each in value] if isinstance(value, list) else value
 
 
@@ -160,7 +163,7 @@ def document(app: Flask, settings: ApiSettings) -> Json:
         for method in sorted((rule.methods or set()) - IMPLIED_METHODS):
             operation = _operation(app, rule, OPERATIONS[rule.endpoint], shapes, refusals, settings)
             paths.setdefault(path_of(rule), {})[method.lower()] = operation
-    return shapes.draw(
+    drawn = shapes.draw(
         {
             "openapi": "3.1.1",
             "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -179,6 +182,30 @@ def document(app: Flask, settings: ApiSettings) -> Json:
             },
         }
     )
+    _narrow(drawn["components"]["schemas"].values(), settings)
+    return drawn
+
+
+def _narrow(drawn: Iterable[Json], settings: ApiSettings) -> None:
+    """Which languages there are, only the settings say."""
+    for schema in drawn:
+        languages = schema.get("properties", {}).get("languages", {})
+        if "pattern" in languages:
+            languages["pattern"] = forms.languages_pattern(f"(?:{'|'.join(settings.languages)})")
+            languages["description"] += f" Installed are: {', '.join(settings.languages)}."
+
+
+def _links(name: str, rules: Iterable[Rule]) -> Json:
+    """From an answer that names a thing to all that may be done with it, if no more has to be known."""
+    return {
+        _operation_id(rule): {"operationId": _operation_id(rule), "parameters": {name: f"$response.body#/{name}"}}
+        for rule in rules
+        if rule.arguments == {name}
+    }
+
+
+def _operation_id(rule: Rule) -> str:
+    return rule.endpoint.replace(".", "_")
 
 
 def path_of(rule: Rule) -> str:
@@ -199,7 +226,7 @@ def _operation(
     view = inspect.getdoc(app.view_functions[rule.endpoint]) or ""
     is_open = rule.endpoint in OPEN_ENDPOINTS
     found: Json = {
-        "operationId": rule.endpoint.replace(".", "_"),
+        "operationId": _operation_id(rule),
         "tags": [operation.tag],
         "summary": view.partition("\n")[0],
     }
@@ -209,11 +236,20 @@ def _operation(
         scope = SCOPES[rule.endpoint].value
         found["description"] = f"Needs the scope `{scope}`."
         found["security"] = [{name: [scope]} for name in _security_schemes(settings)]
-    parameters = [_path_parameter(name) for name in sorted(rule.arguments)]
+    parameters = [
+        *(_path_parameter(name) for name in sorted(rule.arguments)),
+        *_parameters("query", operation.query),
+        *_parameters("header", operation.headers),
+    ]
     if parameters:
         found["parameters"] = parameters
+    if operation.body is not None:
+        found["requestBody"] = _body(operation.body, shapes, settings)
     common = () if is_open else _RATE
-    responses = {status.value: _answer(answer, shapes, common) for status, answer in operation.answers.items()}
+    responses = {
+        status.value: _answer(answer, shapes, list(app.url_map.iter_rules()), common)
+        for status, answer in operation.answers.items()
+    }
     for status, codes in _by_status((*operation.refusals, *ALWAYS, *(() if is_open else WHO_CALLS))).items():
         if status.value not in responses:  # else the route says it in its own words
             responses[status.value] = refusals.reference(status, codes, common)
@@ -225,13 +261,35 @@ def _path_parameter(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
 
 
-def _answer(answer: Answer, shapes: _Shapes, common: Iterable[str]) -> Json:
+def _parameters(place: str, shape: type[Form] | None) -> list[Json]:
+    if shape is None:
+        return []
+    drawn = shape.model_json_schema(schema_generator=_Generator)
+    return [
+        {"name": name, "in": place, "description": schema.pop("description"), "schema": schema}
+        for name, schema in drawn["properties"].items()
+    ]
+
+
+def _body(body: Body, shapes: _Shapes, settings: ApiSettings) -> Json:
+    return {
+        "description": body.limit(settings),
+        "required": body.is_required,
+        "content": {body.media_type: {"schema": shapes.reference(body.shape)}},
+    }
+
+
+def _answer(answer: Answer, shapes: _Shapes, rules: Sequence[Rule], common: Iterable[str]) -> Json:
     found: Json = {
         "description": answer.meaning,
         "headers": _headers(("X-Request-Id", *answer.headers), (*answer.at_times, *common)),
     }
+    if answer.names is not None:
+        found["links"] = _links(answer.names, rules)
     if answer.body is not None:
-        found["content"] = {media_type: {"schema": shapes.reference(shape)} for media_type, shape in answer.body.items()}
+        found["content"] = {
+            media_type: {"schema": shapes.reference(shape)} for media_type, shape in answer.body.items()
+        }
     return found
 
 

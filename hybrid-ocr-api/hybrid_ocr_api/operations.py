@@ -6,14 +6,17 @@ every response of every test to what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from hybrid_ocr_api import schemas
+from hybrid_ocr_api import forms, schemas
+from hybrid_ocr_api.forms import Form
+from hybrid_ocr_api.settings import ApiSettings
 
 JSON = "application/json"
+MULTIPART = "multipart/form-data"
 
 #: Of every route: what went wrong here, and what is malformed before any route looks at it.
 ALWAYS = ("bad_request", "internal")
@@ -30,6 +33,20 @@ class Answer:
     body: Mapping[str, Any] | None = None
     headers: tuple[str, ...] = ()
     at_times: tuple[str, ...] = ()
+    #: The member of its body that names the thing, for the paths of other routes.
+    names: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What a route takes."""
+
+    media_type: str
+    shape: type[Form]
+    #: Says how much of it.
+    limit: Callable[[ApiSettings], str]
+    #: Without one, the defaults of all members hold.
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,14 @@ class Operation:
     tag: str
     answers: Mapping[HTTPStatus, Answer]
     refusals: tuple[str, ...] = ()
+    body: Body | None = None
+    query: type[Form] | None = None
+    #: By their aliases.
+    headers: type[Form] | None = None
+
+
+def _megabytes(count: int) -> str:
+    return f"At most {count >> 20} MB."
 
 
 _JOB = {JSON: schemas.JobView}
@@ -58,7 +83,16 @@ _SUBMISSION = (
 OPERATIONS = {
     "jobs.create": Operation(
         tag="jobs",
-        answers={HTTPStatus.ACCEPTED: Answer(meaning="Accepted.", body=_JOB, headers=("Location", "Retry-After"))},
+        body=Body(
+            media_type=MULTIPART,
+            shape=forms.JobSubmission,
+            limit=lambda settings: _megabytes(settings.max_upload_bytes),
+        ),
+        answers={
+            HTTPStatus.ACCEPTED: Answer(
+                meaning="Accepted.", body=_JOB, headers=("Location", "Retry-After"), names="job_id"
+            )
+        },
         refusals=_SUBMISSION,
     ),
     "jobs.show": Operation(
@@ -99,9 +133,19 @@ OPERATIONS = {
     ),
     "batches.create": Operation(
         tag="batches",
+        body=Body(
+            media_type=MULTIPART,
+            shape=forms.BatchSubmission,
+            limit=lambda settings: (
+                f"{_megabytes(settings.max_batch_bytes)[:-1]}, and {settings.max_batch_files} files."
+            ),
+        ),
         answers={
             HTTPStatus.ACCEPTED: Answer(
-                meaning="Accepted, whatever became of single files.", body=_BATCH, headers=("Location", "Retry-After")
+                meaning="Accepted, whatever became of single files.",
+                body=_BATCH,
+                headers=("Location", "Retry-After"),
+                names="batch_id",
             )
         },
         refusals=_SUBMISSION,

@@ -201,7 +201,9 @@ class Word(TypedDict):
     confidence: Percent
     bbox: Annotated[
         list[float],
-        Field(min_length=4, max_length=4, description="x0, y0, x1, y1 in points from the top left of the page as shown."),
+        Field(
+            min_length=4, max_length=4, description="x0, y0, x1, y1 in points from the top left of the page as shown."
+        ),
     ]
     block: Count
     paragraph: Count

@@ -10,17 +10,16 @@ from typing import IO
 
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
+from hybrid_ocr_api import forms
+from hybrid_ocr_api.forms import JobForm
 from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
 from hybrid_ocr_core.job import Document, Lane
-from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
+from hybrid_ocr_core.options import JobOptions, Mode, PageSelection, parse_languages, parse_outputs
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
 _NO_FILE = "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf"
-_LONGEST_REFERENCE = 256
-
-FIELDS = frozenset({"languages", "mode", "outputs", "pages", "priority", "client_reference", "webhook_url"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,43 +92,23 @@ def read_wishes(
         WebhookUrlDenied: nothing is sent to such a URL.
     """
     for name in form:
-        if name not in FIELDS:
-            raise BadRequest(f"field {name[:32]!r} is unknown; known are: file, {', '.join(sorted(FIELDS))}")
         if len(form.getlist(name)) > 1:
-            raise BadRequest(f"field {name!r} is given more than once")
+            raise BadRequest(f"field {name[:32]!r} is given more than once")
+    asked = forms.validate(JobForm, form.to_dict())
     options = JobOptions(
-        languages=parse_languages(form.get("languages", ""), languages),
-        mode=parse_mode(form.get("mode", "")),
-        outputs=parse_outputs(form.get("outputs", "")),
-        pages=PageSelection.parse(form.get("pages", "")),
+        languages=parse_languages(asked.languages, languages),
+        mode=Mode(asked.mode or Mode.AUTO),
+        outputs=parse_outputs(asked.outputs),
+        pages=PageSelection.parse(asked.pages),
     )
-    url = form.get("webhook_url") or None
-    if url is not None:
-        webhook_url.read(url, allow_private=allow_private_webhooks)
+    if asked.webhook_url:
+        webhook_url.read(asked.webhook_url, allow_private=allow_private_webhooks)
     return Wishes(
         options=options,
-        lane=_read_priority(form),
-        client_reference=_read_client_reference(form),
-        webhook_url=url,
+        lane=Lane(asked.priority or Lane.NORMAL),
+        client_reference=asked.client_reference or None,
+        webhook_url=asked.webhook_url or None,
     )
-
-
-def _read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
-    word = form.get("priority", "").strip()
-    try:
-        return Lane(word or Lane.NORMAL)
-    except ValueError as error:
-        raise BadRequest(f"priority: {word[:32]!r} is unknown; known are: {', '.join(Lane)}") from error
-
-
-def _read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
-    """The caller's own label, echoed wherever the job is shown."""
-    reference = form.get("client_reference") or None
-    if reference is not None and len(reference) > _LONGEST_REFERENCE:
-        raise BadRequest(f"client_reference: at most {_LONGEST_REFERENCE} characters")
-    if reference is not None and any(unicodedata.category(character) == "Cc" for character in reference):
-        raise BadRequest("client_reference: no control characters")
-    return reference
 
 
 def _measure(stream: IO[bytes]) -> tuple[int, str]:

@@ -1,0 +1,37 @@
+"""What schemathesis cannot make up from the document's schemas: documents, URLs that may be told, ranges that run upwards.
+
+Loaded by schemathesis itself, as ``schemathesis.toml`` says.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import schemathesis
+from hypothesis import strategies as st
+
+_DOCUMENTS = Path(__file__).resolve().parents[1] / "documents"
+
+
+def _archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("inside/broken.pdf", b"%PDF-1.7 broken")
+    return file.getvalue()
+
+
+def _pages(starts: list[tuple[int, int]]) -> str:
+    return ",".join(f"{first}-{first + more}" if more else str(first) for first, more in starts)
+
+
+# Most are nothing but a beginning: they are accepted, and the workers are soon done with them.
+schemathesis.openapi.format(
+    "binary", st.sampled_from([b"%PDF-1.7 broken", b"\x89PNG\r\n\x1a\n", (_DOCUMENTS / "toc.pdf").read_bytes()])
+)
+schemathesis.openapi.format("page-ranges", st.lists(st.tuples(st.integers(1, 10**5), st.integers(0, 9))).map(_pages))
+# Nobody listens there.
+schemathesis.openapi.format(
+    "webhook-url", st.sampled_from(["", "http://127.0.0.1:9/hook", "http://[::1]:9/?a=%20b", "https://localhost:9/"])
+)
