@@ -196,11 +196,11 @@ def _narrow(drawn: Iterable[Json], settings: ApiSettings) -> None:
 
 
 def _links(name: str, rules: Iterable[Rule]) -> Json:
-    """From an answer that names a thing to all that may be done with it, if no more has to be known."""
+    """From an answer that names a thing to what may be done with it as it is."""
     return {
         _operation_id(rule): {"operationId": _operation_id(rule), "parameters": {name: f"$response.body#/{name}"}}
         for rule in rules
-        if rule.arguments == {name}
+        if rule.arguments == {name} and rule.rule.endswith(">")
     }
 
 

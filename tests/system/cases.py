@@ -6,12 +6,16 @@ Loaded by schemathesis itself, as ``schemathesis.toml`` says.
 from __future__ import annotations
 
 import io
+import os
+import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
 
+_ID = re.compile("[0-9a-f]{32}")
 _DOCUMENTS = Path(__file__).resolve().parents[1] / "documents"
 
 
@@ -35,3 +39,13 @@ schemathesis.openapi.format("page-ranges", st.lists(st.tuples(st.integers(1, 10*
 schemathesis.openapi.format(
     "webhook-url", st.sampled_from(["", "http://127.0.0.1:9/hook", "http://[::1]:9/?a=%20b", "https://localhost:9/"])
 )
+
+
+@schemathesis.hook
+def map_path_parameters(context: schemathesis.HookContext, path_parameters: dict[str, Any] | None) -> Any:
+    """Of a job by any id there is nothing to see: it becomes one that is done, and was told to its webhook."""
+    operation = context.operation
+    if path_parameters and operation and {"results", "webhooks"} & set(operation.tags or ()):
+        if _ID.fullmatch(str(path_parameters.get("job_id"))):
+            path_parameters["job_id"] = os.environ["DONE_JOB"]
+    return path_parameters
