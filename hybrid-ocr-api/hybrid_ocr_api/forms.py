@@ -1,4 +1,4 @@
-"""What requests say beside documents, as types: pydantic validates by them, and the OpenAPI document is drawn from them.
+"""What requests say beside documents, as types: pydantic validates by them, the OpenAPI document is drawn from them.
 
 What a schema cannot say (is that language installed? may a webhook go there?) is asked later, of what was let through
 here.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from hybrid_ocr_api.schemas import JobError, JobView
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_core.job import Job
 from hybrid_ocr_core.job_item import stamp
 
 
-def render(job: Job, parts: Services) -> dict[str, Any]:
+def render(job: Job, parts: Services) -> JobView:
     """Everything a client may know of its job. Result URLs are signed afresh at each call."""
     seconds = parts.settings.result_url_seconds
     result = job.result
@@ -19,16 +18,16 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
     }
     return {
         "job_id": job.job_id,
-        "status": job.status.value,
+        "status": job.status,
         "created_at": stamp(job.created_at),
         "updated_at": stamp(job.updated_at),
         "attempt": job.attempt,
-        "priority": job.lane.value,
+        "priority": job.lane,
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
         "options": {
             "languages": "+".join(job.options.languages),
-            "mode": job.options.mode.value,
+            "mode": job.options.mode,
             "outputs": ",".join(job.options.outputs),
             "pages": str(job.options.pages) or None,
         },
@@ -53,7 +52,7 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         if result and result.confidence
         else None,
         "deduplicated_from": result.deduplicated_from if result else None,
-        "triage": result.triage.value if result else None,
+        "triage": result.triage if result else None,
         "result_url": urls.get("json"),
         "results": urls,
         "expires_in": seconds if urls else None,
@@ -61,7 +60,7 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
     }
 
 
-def error(job: Job) -> dict[str, Any] | None:
+def error(job: Job) -> JobError | None:
     """Why it is FAILED."""
     failure = job.failure
     if failure is None:

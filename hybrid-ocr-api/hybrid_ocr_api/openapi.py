@@ -1,20 +1,18 @@
 """The OpenAPI 3.1 document, drawn from what the service goes by.
 
-Routes are Flask's, scopes are ``access.py``'s, codes and statuses are ``errors.py``'s, bodies and parameters are the types
-that validate (``forms.py``) and that the views return (``schemas.py``); ``operations.py`` says which belong to which route.
+Routes are Flask's, scopes are ``access.py``'s, codes and their statuses ``errors.py``'s; bodies and parameters are the
+types that validate (``forms.py``) and that the views return (``schemas.py``). Which of them belong to which route,
+``operations.py`` says.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
 
 from flask import Flask
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 from werkzeug.routing import Rule
 
 from hybrid_ocr_api import forms, schemas
@@ -23,21 +21,20 @@ from hybrid_ocr_api.errors import PROBLEMS
 from hybrid_ocr_api.forms import Form
 from hybrid_ocr_api.operations import ALWAYS, OPERATIONS, WHO_CALLS, Answer, Body, Operation
 from hybrid_ocr_api.settings import ApiSettings
-
-Json = dict[str, Any]
+from hybrid_ocr_api.shapes import Json, Shapes, members
+from hybrid_ocr_core.options import OUTPUTS
 
 #: HEAD goes where GET goes, and OPTIONS tells the methods of a path; Flask sees to both.
 IMPLIED_METHODS = frozenset({"HEAD", "OPTIONS"})
 
 #: Of the contract: a new minor version only adds.
 _VERSION = "1.0.0"
-_REF = "#/components/schemas/{model}"
 PROBLEM = "application/problem+json"
 _DESCRIPTION = """\
 Documents in, text out. A document is submitted and becomes a job; later there are its results.
 
-Errors are `application/problem+json` (RFC 9457); go by their `code`, which is one of a closed list. A path asked for by a
-method that it does not have is 405 with `Allow`, and a path that there is not is 404. Members may be added to any answer.
+Errors are `application/problem+json` (RFC 9457); go by their `code`, which is one of a closed list. A method that a
+path does not have is 405 with `Allow`, a path that there is not is 404. Members may be added to any answer.
 """
 _TAGS = {
     "jobs": "A job is one document.",
@@ -46,10 +43,10 @@ _TAGS = {
     "webhooks": "What was told to whom.",
     "operation": "For those who run the service.",
 }
-_PATH_PARAMETERS: dict[str, Json] = {
+PATH: dict[str, Json] = {
     "job_id": {"type": "string", "pattern": schemas.ID_PATTERN},
     "batch_id": {"type": "string", "pattern": schemas.ID_PATTERN},
-    "output": {"enum": list(schemas.OUTPUTS)},
+    "output": {"enum": list(OUTPUTS)},
     "number": {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
 _SECONDS: Json = {"type": "integer", "minimum": 0}
@@ -81,35 +78,109 @@ _ALWAYS_WITH = {
 _RATE = ("RateLimit", "RateLimit-Policy")
 
 
-class _Generator(GenerateJsonSchema):
-    """Pydantic's, less titles that only repeat names."""
+def document(app: Flask, settings: ApiSettings) -> Json:
+    """All of it, for an application and its settings.
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - asked of every member
-        return False
+    Raises:
+        RuntimeError: a route is not in ``operations.py``.
+    """
+    shapes = Shapes()
+    drawing = _Drawing(app, settings, shapes)
+    paths: dict[str, Json] = {}
+    for rule in drawing.rules:
+        for method in sorted((rule.methods or set()) - IMPLIED_METHODS):
+            paths.setdefault(path_of(rule), {})[method.lower()] = drawing.operation(rule)
+    drawn = shapes.draw(
+        {
+            "openapi": "3.1.1",
+            "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
+            "info": {"title": "hybrid-ocr", "version": _VERSION, "description": _DESCRIPTION},
+            "servers": [{"url": "/"}],
+            "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+            "paths": paths,
+            "components": {
+                "securitySchemes": drawing.security_schemes,
+                "responses": drawing.refusals.drawn,
+                "headers": {name: {"required": True, **header} for name, header in HEADERS.items()},
+            },
+        }
+    )
+    _narrow(drawn["components"]["schemas"].values(), settings)
+    return drawn
 
 
-class _Shapes:
-    """The types that are drawn, each once, and references to them."""
+def path_of(rule: Rule) -> str:
+    """The path of a route as OpenAPI spells it."""
+    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", str(rule.rule))
 
-    def __init__(self) -> None:
-        self._found: dict[int, Any] = {}
 
-    def reference(self, shape: Any) -> Json:
-        """A placeholder, until all are known and are drawn together."""
-        self._found[id(shape)] = shape
-        return {"$shape": id(shape)}
+class _Drawing:
+    """The operations of one application."""
 
-    def draw(self, document: Json) -> Json:
-        """The document, with schemas in the place of placeholders."""
-        made, definitions = TypeAdapter.json_schemas(
-            [(key, "validation", TypeAdapter(shape)) for key, shape in self._found.items()],
-            ref_template=_REF,
-            schema_generator=_Generator,
-        )
-        schemas_made = {key: schema for (key, _), schema in made.items()}
-        document["components"]["schemas"] = dict(sorted(definitions.get("$defs", {}).items()))
-        drawn: Json = _replace(document, schemas_made)
-        return drawn
+    def __init__(self, app: Flask, settings: ApiSettings, shapes: Shapes) -> None:
+        self.rules = _in_order(app.url_map.iter_rules())
+        self.refusals = _Refusals(shapes.reference(schemas.Problem))
+        self.security_schemes: Json = {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
+        if settings.tokens is not None:
+            self.security_schemes["bearer"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        self._views = app.view_functions
+        self._settings = settings
+        self._shapes = shapes
+
+    def operation(self, rule: Rule) -> Json:
+        """What a route takes and gives."""
+        operation = OPERATIONS[rule.endpoint]
+        found: Json = {
+            "operationId": _operation_id(rule),
+            "tags": [operation.tag],
+            "summary": (inspect.getdoc(self._views[rule.endpoint]) or "").partition("\n")[0],
+            **self._access(rule.endpoint),
+        }
+        parameters = [
+            *({"name": name, "in": "path", "required": True, "schema": PATH[name]} for name in sorted(rule.arguments)),
+            *_parameters("query", operation.query),
+            *_parameters("header", operation.headers),
+        ]
+        if parameters:
+            found["parameters"] = parameters
+        if operation.body is not None:
+            found["requestBody"] = self._body(operation.body)
+        found["responses"] = self._responses(operation, is_open=rule.endpoint in OPEN_ENDPOINTS)
+        return found
+
+    def _access(self, endpoint: str) -> Json:
+        if endpoint in OPEN_ENDPOINTS:
+            return {"security": []}
+        scope = SCOPES[endpoint].value
+        security = [{name: [scope]} for name in self.security_schemes]
+        return {"description": f"Needs the scope `{scope}`.", "security": security}
+
+    def _body(self, body: Body) -> Json:
+        return {
+            "description": body.limit(self._settings),
+            "required": body.is_required,
+            "content": {body.media_type: {"schema": self._shapes.reference(body.shape)}},
+        }
+
+    def _responses(self, operation: Operation, *, is_open: bool) -> Json:
+        common = () if is_open else _RATE
+        found = {status.value: self._answer(answer, common) for status, answer in operation.answers.items()}
+        for status, codes in _by_status((*operation.refusals, *ALWAYS, *(() if is_open else WHO_CALLS))).items():
+            if status.value not in found:  # else the route says it in its own words
+                found[status.value] = self.refusals.reference(status, codes, common)
+        return {str(status): found[status] for status in sorted(found)}
+
+    def _answer(self, answer: Answer, common: Sequence[str]) -> Json:
+        found: Json = {
+            "description": answer.meaning,
+            "headers": _headers(("X-Request-Id", *answer.headers), (*answer.at_times, *common)),
+        }
+        if answer.names is not None:
+            found["links"] = _links(answer.names, self.rules)
+        if answer.body is not None:
+            content = answer.body.items()
+            found["content"] = {kind: {"schema": self._shapes.reference(shape)} for kind, shape in content}
+        return found
 
 
 class _Refusals:
@@ -139,51 +210,13 @@ class _Refusals:
         return {"$ref": f"#/components/responses/{name}"}
 
 
-def _replace(value: Any, made: Mapping[Any, Json]) -> Any:
-    if isinstance(value, dict):
-        if "$shape" in value:
-            return made[value["$shape"]]
-        return {
-            name: _markdown(each) if name == "description" else _replace(each, made) for name, each in value.items()
-        }
-    return [_replace(each, made) for each in value] if isinstance(value, list) else value
-
-
-def _markdown(text: Any) -> Any:
-    """What docstrings mark with two strokes, Markdown marks with one."""
-    return text.replace("``", "`") if isinstance(text, str) else text
-
-
-def document(app: Flask, settings: ApiSettings) -> Json:
-    """All of it, for an application and its settings."""
-    shapes = _Shapes()
-    refusals = _Refusals(shapes.reference(schemas.Problem))
-    paths: dict[str, Json] = {}
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: list(OPERATIONS).index(rule.endpoint)):
-        for method in sorted((rule.methods or set()) - IMPLIED_METHODS):
-            operation = _operation(app, rule, OPERATIONS[rule.endpoint], shapes, refusals, settings)
-            paths.setdefault(path_of(rule), {})[method.lower()] = operation
-    drawn = shapes.draw(
-        {
-            "openapi": "3.1.1",
-            "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
-            "info": {
-                "title": "hybrid-ocr",
-                "version": _VERSION,
-                "description": _DESCRIPTION,
-            },
-            "servers": [{"url": "/"}],
-            "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
-            "paths": paths,
-            "components": {
-                "securitySchemes": _security_schemes(settings),
-                "responses": refusals.drawn,
-                "headers": {name: {"required": True, **header} for name, header in HEADERS.items()},
-            },
-        }
-    )
-    _narrow(drawn["components"]["schemas"].values(), settings)
-    return drawn
+def _in_order(rules: Iterable[Rule]) -> list[Rule]:
+    """As ``operations.py`` has them."""
+    found = list(rules)
+    if unknown := sorted({rule.endpoint for rule in found} - OPERATIONS.keys()):
+        raise RuntimeError(f"operations.py does not say what these routes take and give: {', '.join(unknown)}")
+    places = {endpoint: place for place, endpoint in enumerate(OPERATIONS)}
+    return sorted(found, key=lambda rule: places[rule.endpoint])
 
 
 def _narrow(drawn: Iterable[Json], settings: ApiSettings) -> None:
@@ -205,92 +238,16 @@ def _links(name: str, rules: Iterable[Rule]) -> Json:
 
 
 def _operation_id(rule: Rule) -> str:
-    return rule.endpoint.replace(".", "_")
-
-
-def path_of(rule: Rule) -> str:
-    """The path of a route as OpenAPI spells it."""
-    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
-
-
-def _security_schemes(settings: ApiSettings) -> Json:
-    found: Json = {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
-    if settings.tokens is not None:
-        found["bearer"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    return found
-
-
-def _operation(
-    app: Flask, rule: Rule, operation: Operation, shapes: _Shapes, refusals: _Refusals, settings: ApiSettings
-) -> Json:
-    view = inspect.getdoc(app.view_functions[rule.endpoint]) or ""
-    is_open = rule.endpoint in OPEN_ENDPOINTS
-    found: Json = {
-        "operationId": _operation_id(rule),
-        "tags": [operation.tag],
-        "summary": view.partition("\n")[0],
-    }
-    if is_open:
-        found["security"] = []
-    else:
-        scope = SCOPES[rule.endpoint].value
-        found["description"] = f"Needs the scope `{scope}`."
-        found["security"] = [{name: [scope]} for name in _security_schemes(settings)]
-    parameters = [
-        *(_path_parameter(name) for name in sorted(rule.arguments)),
-        *_parameters("query", operation.query),
-        *_parameters("header", operation.headers),
-    ]
-    if parameters:
-        found["parameters"] = parameters
-    if operation.body is not None:
-        found["requestBody"] = _body(operation.body, shapes, settings)
-    common = () if is_open else _RATE
-    responses = {
-        status.value: _answer(answer, shapes, list(app.url_map.iter_rules()), common)
-        for status, answer in operation.answers.items()
-    }
-    for status, codes in _by_status((*operation.refusals, *ALWAYS, *(() if is_open else WHO_CALLS))).items():
-        if status.value not in responses:  # else the route says it in its own words
-            responses[status.value] = refusals.reference(status, codes, common)
-    found["responses"] = {str(status): responses[status] for status in sorted(responses)}
-    return found
-
-
-def _path_parameter(name: str) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
+    return str(rule.endpoint).replace(".", "_")
 
 
 def _parameters(place: str, shape: type[Form] | None) -> list[Json]:
     if shape is None:
         return []
-    drawn = shape.model_json_schema(schema_generator=_Generator)
     return [
         {"name": name, "in": place, "description": schema.pop("description"), "schema": schema}
-        for name, schema in drawn["properties"].items()
+        for name, schema in members(shape).items()
     ]
-
-
-def _body(body: Body, shapes: _Shapes, settings: ApiSettings) -> Json:
-    return {
-        "description": body.limit(settings),
-        "required": body.is_required,
-        "content": {body.media_type: {"schema": shapes.reference(body.shape)}},
-    }
-
-
-def _answer(answer: Answer, shapes: _Shapes, rules: Sequence[Rule], common: Iterable[str]) -> Json:
-    found: Json = {
-        "description": answer.meaning,
-        "headers": _headers(("X-Request-Id", *answer.headers), (*answer.at_times, *common)),
-    }
-    if answer.names is not None:
-        found["links"] = _links(answer.names, rules)
-    if answer.body is not None:
-        found["content"] = {
-            media_type: {"schema": shapes.reference(shape)} for media_type, shape in answer.body.items()
-        }
-    return found
 
 
 def _headers(always: Iterable[str], at_times: Iterable[str]) -> Json:

@@ -18,7 +18,7 @@ from hybrid_ocr_core.media import MEDIA_TYPES
 from hybrid_ocr_core.options import OUTPUTS, Mode
 
 
-def _one_of(*words: str) -> Any:
+def _one_of(*words: str) -> Any:  # noqa: ANN401 - as pydantic's Field
     return Field(json_schema_extra={"enum": list(words)})
 
 
@@ -154,11 +154,15 @@ class Counts(TypedDict):
     erased: Count
 
 
+#: A batch is never FAILED: single jobs may be.
+BatchStatus = Literal[JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.DONE]
+
+
 class BatchView(TypedDict):
-    """A batch. It is never FAILED: single jobs may be."""
+    """A batch."""
 
     batch_id: Id
-    status: Literal[JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.DONE]
+    status: BatchStatus
     created_at: Time
     client_reference: str | None
     counts: Counts

@@ -1,4 +1,4 @@
-"""What schemathesis cannot make up from the document's schemas: documents, URLs that may be told, ranges that run upwards.
+"""What schemathesis cannot make up from schemas: documents, URLs that may be told, ranges that run upwards.
 
 Loaded by schemathesis itself, as ``schemathesis.toml`` says.
 """
@@ -45,7 +45,7 @@ schemathesis.openapi.format(
 def map_path_parameters(context: schemathesis.HookContext, path_parameters: dict[str, Any] | None) -> Any:
     """Of a job by any id there is nothing to see: it becomes one that is done, and was told to its webhook."""
     operation = context.operation
-    if path_parameters and operation and {"results", "webhooks"} & set(operation.tags or ()):
-        if _ID.fullmatch(str(path_parameters.get("job_id"))):
-            path_parameters["job_id"] = os.environ["DONE_JOB"]
+    is_of_one = operation is not None and {"results", "webhooks"} & set(operation.tags or ())
+    if is_of_one and path_parameters and _ID.fullmatch(str(path_parameters.get("job_id"))):
+        path_parameters["job_id"] = os.environ["DONE_JOB"]
     return path_parameters

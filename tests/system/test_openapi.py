@@ -33,7 +33,7 @@ def open_stack(tmp_path: Path) -> Iterator[Stack]:
 def _try(stack: Stack, *options: str) -> int:
     """Returns the number of cases."""
     done = stack.read(_DOCUMENT, webhook_url=_RECEIVER)["job"]["job_id"]
-    program = Path(sys.executable).with_name("schemathesis")
+    program = str(Path(sys.executable).with_name("schemathesis"))
     config = ["--config-file", str(ROOT / "tests/system/schemathesis.toml")]
     command = [program, *config, "run", f"{stack.url}/openapi.json", "--header", f"x-api-key: {KEY}", "--no-color"]
     environment = {**os.environ, "DONE_JOB": done, "COLUMNS": "200"}
