@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import machine, memory, processes, rates, small_jobs
+from bench import machine, memory, processes, rates, small_jobs, waiting
 from bench.documents import Documents
 from bench.report import Report
 from bench.run import Run
@@ -33,6 +33,7 @@ _SECTIONS: dict[str, Callable[[Run], Report]] = {
     "small": small_jobs.small,
     "throughput": small_jobs.throughput,
     "memory": memory.memory,
+    "waiting": waiting.waiting,
 }
 
 

@@ -23,9 +23,11 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from hybrid_ocr_api import create_app, identities, quotas
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings, TenantLimits
 from hybrid_ocr_api.token_settings import TokenSettings
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
@@ -33,6 +35,7 @@ from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -197,10 +200,13 @@ def app(
         quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
         batches=batches,
+        keys=IdempotencyKeys(clients.dynamodb, aws_settings.table),
         queue=queue,
         documents=documents,
         dispatch=dispatch,
         endpoints=endpoints,
+        waiting=Waiting(store.stages),
+        patience=Patience(queue.depth, clock, run=lambda call: call()),
         clock=clock,
     )
     return create_app(settings, services)

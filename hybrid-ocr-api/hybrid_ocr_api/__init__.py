@@ -16,17 +16,20 @@ from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.jwks import Jwks, OneKey
 from hybrid_ocr_api.key_ring import KeyRing
 from hybrid_ocr_api.key_store import KeyStore
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.quotas import Quotas
 from hybrid_ocr_api.rate_limit import RateLimit
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_api.tokens import Tokens
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -51,9 +54,11 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
         MAX_FORM_PARTS=20,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it; fields keep our order
-    app.extensions["hybrid_ocr"] = services or _connect(settings)
+    parts = services or _connect(settings)
+    app.extensions["hybrid_ocr"] = parts
     request_context.register(app)
     metrics.register(app)
+    parts.slots.install(app)
     app.before_request(auth.let_in)
     app.after_request(auth.tell_rate)
     app.after_request(_add_security_headers)
@@ -79,10 +84,13 @@ def _connect(settings: ApiSettings) -> Services:
         quotas=quotas(settings, clients.dynamodb),
         jobs=jobs,
         batches=BatchStore(clients.dynamodb, settings.aws.table),
+        keys=IdempotencyKeys(clients.dynamodb, settings.aws.table),
         queue=queue,
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
         endpoints=EndpointStore(clients.dynamodb, settings.aws.table, default_secrets=settings.webhooks.secrets),
+        waiting=Waiting(jobs.stages),
+        patience=Patience(queue.depth),
     )
 
 

@@ -1,7 +1,7 @@
 """How a batch is accepted: the three steps of ``submission.py``, each for all of its files, and then the next.
 
 1. S3        the bytes of each file, under fresh random ids
-2. DynamoDB  the jobs, QUEUED, and then the batch: from here on it is accepted
+2. DynamoDB  the jobs, QUEUED, and then the batch, with the record of its Idempotency-Key: from here on it is accepted
 3. SQS       the hints to look at them, ten a request
 """
 
@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hybrid_ocr_api import idempotency
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.submission import queued_job
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.logs import log_context
 
@@ -35,12 +37,20 @@ def submit(
     tenant: str,
     files: Sequence[Upload | Refusal],
     wishes: Wishes,
+    key: str | None = None,
 ) -> tuple[Batch, dict[JobId, Job]]:
-    """Accept a batch, with a job for each file that is not refused.
+    """Accept a batch, with a job for each file that is not refused. ``key`` is its client's Idempotency-Key, if any.
 
     Raises:
         Unavailable: S3 or DynamoDB is away; nothing was accepted.
+        KeyUsed: it was accepted before, under this key.
+        IdempotencyMismatch: another request was.
     """
+    request = None
+    if key is not None:
+        asked = idempotency.fingerprint(wishes, files)
+        request = KeyedRequest(tenant=tenant, operation="batches", key=key, fingerprint=asked, at=parts.clock())
+        parts.keys.check(request)
     batch_id = uuid.uuid4().hex
     ids = [JobId(tenant=tenant, job_id=uuid.uuid4().hex) for _ in files]
     uploads = {job: file for job, file in zip(ids, files, strict=True) if isinstance(file, Upload)}
@@ -55,14 +65,24 @@ def submit(
                 for job, upload in uploads.items()
             }
             jobs = {job.id: job for job in _for_each(jobs.values(), parts.dispatch.commit)}
-            # A crash here leaves jobs without a batch: the sweeper sends them, they run, and nobody asks for them.
-            batch = Batch(
-                id=BatchId(tenant=tenant, batch_id=batch_id),
-                created_at=now,
-                client_reference=wishes.client_reference,
-                files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
-            )
-            parts.batches.create(batch)
+        except Exception:
+            _take_back(parts, uploads)
+            raise
+        # A crash here leaves jobs without a batch: the sweeper sends them, they run, and nobody asks for them.
+        batch = Batch(
+            id=BatchId(tenant=tenant, batch_id=batch_id),
+            created_at=now,
+            client_reference=wishes.client_reference,
+            files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
+        )
+        try:
+            parts.batches.create(batch, request)
+        except Unavailable:
+            # The answer may be all that was lost: then the batch is there, and is what the next request with this key
+            # gets, so its jobs have to stay. Else they are as after a crash. Without a key nobody could find it.
+            if request is None:
+                _take_back(parts, uploads)
+            raise
         except Exception:
             _take_back(parts, uploads)
             raise

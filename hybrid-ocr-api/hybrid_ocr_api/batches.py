@@ -7,13 +7,14 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from hybrid_ocr_api import batch_submission, batch_upload, batch_view, submission
+from hybrid_ocr_api import batch_submission, batch_upload, batch_view, idempotency, submission
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
 from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.batch import Batch, BatchId
-from hybrid_ocr_core.errors import BatchNotFound
+from hybrid_ocr_core.errors import BatchNotFound, KeyUsed
+from hybrid_ocr_core.job import Job, JobId
 
 blueprint = Blueprint("batches", __name__)
 
@@ -24,29 +25,42 @@ _FILES_A_SECOND_OF_WAITING = 100
 
 @blueprint.post("/batches")
 def create() -> tuple[Response, int]:
-    """Accept a batch: 202 once it is committed, whatever became of single files."""
+    """Accept a batch: 202 once it is committed, whatever became of single files, and again under the same key."""
     parts = services()
+    key = idempotency.read_key(request)
     parts.quotas.check(caller().tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
         wishes = submission.read_wishes(parts, caller().tenant, form)
         files = batch_upload.read_files(received, spool, parts.settings)
         parts.quotas.check_jobs(caller().tenant, sum(isinstance(file, Upload) for file in files))
-        batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes)
-    response = jsonify(batch_view.render(batch, jobs))
+        headers = {}
+        try:
+            batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes, key=key)
+        except KeyUsed as used:
+            batch, jobs = _find(used.made)
+            headers = idempotency.REPLAYED
+    response = _answer(batch, jobs)
+    response.headers.update(headers)
     response.headers["Location"] = url_for("batches.show", batch_id=batch.id.batch_id)
-    response.headers["Retry-After"] = str(_retry_after(batch))
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/batches/<batch_id>")
 def show(batch_id: str) -> Response:
     """What became of each file, as its job says at this moment."""
-    parts = services()
     if not _BATCH_ID.fullmatch(batch_id):
         raise BatchNotFound("there is no such batch")
+    return _answer(*_find(batch_id))
+
+
+def _find(batch_id: str) -> tuple[Batch, dict[JobId, Job]]:
+    parts = services()
     batch = parts.batches.get(BatchId(tenant=caller().tenant, batch_id=batch_id))
-    jobs = parts.jobs.get_all(batch.jobs)
+    return batch, parts.jobs.get_all(batch.jobs)
+
+
+def _answer(batch: Batch, jobs: dict[JobId, Job]) -> Response:
     response = jsonify(batch_view.render(batch, jobs))
     if not batch_view.status(jobs).is_terminal:
         response.headers["Retry-After"] = str(_retry_after(batch))

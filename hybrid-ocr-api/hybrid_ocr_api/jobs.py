@@ -9,41 +9,60 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import job_view, submission, uploads, webhook_view
+from hybrid_ocr_api import idempotency, job_view, long_poll, submission, uploads, webhook_view
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import JobNotFound, Unavailable
+from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
 from hybrid_ocr_core.job import Job, JobId
 
 blueprint = Blueprint("jobs", __name__)
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_RETRY_AFTER_SECONDS = 1
 
 
 @blueprint.post("/jobs")
 def create() -> tuple[Response, int]:
-    """Accept a document: 202 once it is committed."""
+    """Accept a document: 202 once it is committed, and again for the same request under the same key."""
     parts = services()
+    key = idempotency.read_key(request)
     parts.quotas.check(caller().tenant)
     uploads.refuse_other_forms(request.mimetype)
     wishes = submission.read_wishes(parts, caller().tenant, request.form)
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
-    job = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes)
+    try:
+        job, headers = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key), {}
+    except KeyUsed as used:
+        job, headers = parts.jobs.get(_id(used.made)), idempotency.REPLAYED
     response = jsonify(job_view.render(job, parts))
+    response.headers.update(headers)
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
-    response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    if not job.status.is_terminal:
+        response.headers["Retry-After"] = str(parts.patience.seconds(job.stage, may_ask=False))
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/jobs/<job_id>")
 def show(job_id: str) -> Response:
-    """Status, progress, result URLs."""
+    """Status, progress, result URLs; with ``wait``, as soon as they change."""
     parts = services()
-    job = parts.jobs.get(_id(job_id))
-    response = jsonify(job_view.render(job, parts))
-    if not job.status.is_terminal:
-        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    identity = _id(job_id)
+    wait, knows = long_poll.read(request), long_poll.known_versions(request)
+    stage = None
+    if wait.seconds:
+        with parts.slots.given_back():
+            stage = parts.waiting.wait(identity, knows, wait.seconds)
+    if stage is not None:
+        response = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        job = parts.jobs.get(identity)
+        stage = job.stage
+        parts.patience.learn(job)
+        is_known = knows is not None and knows(job.version)
+        response = Response(status=HTTPStatus.NOT_MODIFIED) if is_known else jsonify(job_view.render(job, parts))
+    response.set_etag(str(stage.version))
+    response.headers.update(wait.headers)
+    if not stage.status.is_terminal:
+        response.headers["Retry-After"] = str(parts.patience.seconds(stage))
     return response
 
 

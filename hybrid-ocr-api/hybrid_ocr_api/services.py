@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
 
 from hybrid_ocr_api.identities import Identities
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.quotas import Quotas
 from hybrid_ocr_api.settings import ApiSettings
+from hybrid_ocr_api.slots import Slots
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
@@ -28,10 +32,14 @@ class Services:
     quotas: Quotas
     jobs: JobStore
     batches: BatchStore
+    keys: IdempotencyKeys
     queue: JobQueue
     documents: DocumentStore
     dispatch: Dispatch
     endpoints: EndpointStore
+    waiting: Waiting
+    patience: Patience
+    slots: Slots = field(default_factory=Slots)
     clock: Clock = utc_now
 
 

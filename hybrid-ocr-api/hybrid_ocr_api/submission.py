@@ -1,7 +1,7 @@
 """How a document is accepted. The order of the three steps is the design.
 
 1. S3        the bytes, under a fresh random id
-2. DynamoDB  the job, QUEUED: from here on it is accepted
+2. DynamoDB  the job, QUEUED, and with it the record of its Idempotency-Key: from here on it is accepted
 3. SQS       the hint to look at it
 
 The last two are ``dispatch``'s, for a tenant has so many messages in a lane and no more.
@@ -9,32 +9,42 @@ The last two are ``dispatch``'s, for a tenant has so many messages in a lane and
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import uuid
 
 from werkzeug.datastructures import ImmutableMultiDict
 
-from hybrid_ocr_api import uploads
+from hybrid_ocr_api import idempotency, uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
-from hybrid_ocr_core.errors import WebhookUrlDenied
+from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed, Unavailable, WebhookUrlDenied
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
 
 _log = logging.getLogger(__name__)
 
 
-def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> Job:
-    """Accept a document.
+def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key: str | None = None) -> Job:
+    """Accept a document. ``key`` is its client's Idempotency-Key, if there is one.
 
     Raises:
         Unavailable: S3 or DynamoDB is away; nothing was accepted.
+        KeyUsed: it was accepted before, under this key.
+        IdempotencyMismatch: another request was.
     """
+    now = parts.clock()
+    request = None
+    if key is not None:
+        asked = idempotency.fingerprint(wishes, [upload])
+        request = KeyedRequest(tenant=tenant, operation="jobs", key=key, fingerprint=asked, at=now)
+        parts.keys.check(request)
     job = queued_job(
         JobId(tenant=tenant, job_id=uuid.uuid4().hex),
-        now=parts.clock(),
+        now=now,
         document=upload.document,
         wishes=wishes,
     )
@@ -42,7 +52,13 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes) -> J
         parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
         # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
         # orphan run removes the object.
-        job = parts.dispatch.accept(job)
+        try:
+            job = parts.dispatch.accept(job, request)
+        except (KeyUsed, IdempotencyMismatch):
+            # Requests with one key came at once, and this is not the first. A crash here leaves the object, as above.
+            with contextlib.suppress(Unavailable):
+                parts.documents.purge(job.id)
+            raise
         # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
         _log.info(
             "Accepted a document.",

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import BatchNotFound, NewerSchema
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import JobId
 from hybrid_ocr_core.job_item import COMMON_SCHEMA, SCHEMA, Item, stamp
-from hybrid_ocr_core.table import Key, Table
+from hybrid_ocr_core.table import Key, Put, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 #: At most 200 kB of the 400 kB that an item may have.
 _FILES_A_PAGE = 100
 _META = "META"
+_IS_NEW = "attribute_not_exists(pk)"
 
 
 class BatchStore:
@@ -33,8 +35,12 @@ class BatchStore:
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = Table(client, table)
 
-    def create(self, batch: Batch) -> None:
-        """Put a new batch, whose jobs are there."""
+    def create(self, batch: Batch, request: KeyedRequest | None = None) -> None:
+        """Put a new batch, whose jobs are there. With a keyed request its record is put as well, or neither is.
+
+        Raises:
+            KeyUsed, IdempotencyMismatch: the key is taken; there is no such batch.
+        """
         files = batch.files
         parts = [files[start : start + _FILES_A_PAGE] for start in range(0, len(files), _FILES_A_PAGE)]
         self._table.put_all(
@@ -49,7 +55,14 @@ class BatchStore:
             ]
         )
         # A crash here leaves pages of a batch that does not exist: a few kB that nobody reads, and no job needs.
-        self._table.put(_from_batch(batch), condition="attribute_not_exists(pk)")
+        if request is None:
+            self._table.put(_from_batch(batch), condition=_IS_NEW)
+            return
+        written, refused = self._table.transact(
+            [request.record(batch.id.batch_id), Put(item=_from_batch(batch), condition=_IS_NEW)]
+        )
+        if not written:
+            request.check(refused[0], made=batch.id.batch_id)
 
     def get(self, batch: BatchId) -> Batch:
         """Read a batch, strongly consistent.

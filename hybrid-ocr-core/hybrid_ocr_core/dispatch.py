@@ -19,7 +19,17 @@ from enum import Enum, auto
 
 from hybrid_ocr_core import trace
 from hybrid_ocr_core.contents import Contents
-from hybrid_ocr_core.errors import JobErased, JobFinished, JobNotFound, NewerSchema, NotToBeFollowed, Unavailable
+from hybrid_ocr_core.errors import (
+    IdempotencyMismatch,
+    JobErased,
+    JobFinished,
+    JobNotFound,
+    KeyUsed,
+    NewerSchema,
+    NotToBeFollowed,
+    Unavailable,
+)
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Clock, Ended, EventId, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
@@ -74,23 +84,25 @@ class Dispatch:
         self._sleep = sleep
         self._announce = announce
 
-    def accept(self, job: Job) -> Job:
+    def accept(self, job: Job, request: KeyedRequest | None = None) -> Job:
         """Commit a new job, and send its message if there is a place for it.
 
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
+            KeyUsed, IdempotencyMismatch: nor was it here, for the key of the request is taken.
         """
-        job = self.commit(job)
+        job = self.commit(job, request)
         # A crash here leaves a QUEUED job without a message: the item is the outbox, and the sweeper sends it after a
         # lease. If it is held, whoever leaves a place finds its ticket, and the end of its leader finds itself.
         self.send([job])
         return job
 
-    def commit(self, job: Job) -> Job:
+    def commit(self, job: Job, request: KeyedRequest | None = None) -> Job:
         """Put a new job into the table: held, while there is no place for it, or another job reads the same content.
 
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
+            KeyUsed, IdempotencyMismatch: nor was it here, for the key of the request is taken.
         """
         leader, is_running = self._leader_of(job)
         # A crash here leaves a follower of the leader, or a leader of its content, that does not exist; both are told
@@ -101,7 +113,13 @@ class Dispatch:
         if job.is_held and not is_running:
             self._places.wait(job)
         # A crash here leaves a ticket of a job that does not exist, torn up when its turn comes.
-        self._jobs.create(job)
+        try:
+            self._jobs.create(job, request)
+        except (KeyUsed, IdempotencyMismatch):
+            # What stands above of a crash holds here as well: a place may be left, until somebody waits for it.
+            with contextlib.suppress(Unavailable):
+                self.ended(job.ended)
+            raise
         return job
 
     def send(self, jobs: Sequence[Job]) -> None:

@@ -4,7 +4,9 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
 │   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage · WebhookUrlDenied
-│   └── UnsupportedMediaType       also ends a job when the worker sees more than the API did
+│   ├── UnsupportedMediaType       also ends a job when the worker sees more than the API did
+│   └── IdempotencyMismatch        the Idempotency-Key belongs to another request
+├── KeyUsed(made)                  an earlier request with this Idempotency-Key made that job or batch
 ├── JobNotFound                    unknown, or another tenant's
 │   └── JobErased                  there is a tombstone
 ├── BatchNotFound                  unknown, or another tenant's
@@ -120,6 +122,20 @@ class UnsupportedLanguage(RequestError):
     """A requested language is not installed on the workers."""
 
     code = "unsupported_language"
+
+
+class IdempotencyMismatch(RequestError):
+    """The key was used for another request."""
+
+    code = "idempotency_mismatch"
+
+
+class KeyUsed(HybridOcrError):
+    """The same request came before: ``made`` is the id of the job or batch that it made."""
+
+    def __init__(self, made: str) -> None:
+        super().__init__("an earlier request with this Idempotency-Key was accepted")
+        self.made = made
 
 
 class WebhookUrlDenied(RequestError):

@@ -58,6 +58,15 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a job stands: it has changed when its version has."""
+
+    version: int
+    status: JobStatus
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventId:
     """Names the event that a job has ended; ``attempt`` is the job's own at that moment, and ends a job once."""
 
@@ -189,6 +198,8 @@ class Job:
     batch_id: str | None = None
     #: The request that submitted it; see ``trace``.
     traceparent: str | None = None
+    #: When it was claimed last, if it was.
+    started_at: dt.datetime | None = None
     lease_expires_at: dt.datetime | None = None
     progress: Progress | None = None
     result: Result | None = None
@@ -204,6 +215,11 @@ class Job:
     def id(self) -> JobId:
         """What names this job."""
         return JobId(tenant=self.tenant, job_id=self.job_id)
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands."""
+        return Stage(version=self.version, status=self.status, lane=self.lane)
 
     @property
     def ended(self) -> Ended:

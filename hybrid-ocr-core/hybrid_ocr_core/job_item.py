@@ -19,6 +19,7 @@ from hybrid_ocr_core.job import (
     Lane,
     Progress,
     Result,
+    Stage,
     Triage,
 )
 from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
@@ -32,6 +33,8 @@ SCHEMA = 2
 #: What an item says that older versions may read as well.
 COMMON_SCHEMA = 1
 OPEN_SHARD = "OPEN"
+#: What ``to_stage`` needs of an item.
+STAGE = ("version", "status", "lane")
 _META = "META"
 
 
@@ -101,6 +104,7 @@ def to_job(item: Item) -> Job:
     if schema > SCHEMA:
         raise NewerSchema(schema, SCHEMA)
     lease = item.get("lease_expires_at")
+    started_at = item.get("started_at")
     progress = item.get("progress")
     return Job(
         tenant=item["tenant"],
@@ -121,6 +125,7 @@ def to_job(item: Item) -> Job:
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
         traceparent=item.get("traceparent"),
+        started_at=None if started_at is None else dt.datetime.fromisoformat(started_at),
         lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
         progress=None
         if progress is None
@@ -138,6 +143,11 @@ def to_job(item: Item) -> Job:
 def to_lane(item: Item) -> Lane:
     """The lane of a job or of its tombstone; before there were lanes, all jobs went into one."""
     return Lane(item.get("lane", Lane.NORMAL))
+
+
+def to_stage(item: Item) -> Stage:
+    """Read from the attributes that ``STAGE`` names, whatever version wrote the others."""
+    return Stage(version=int(item["version"]), status=JobStatus(item["status"]), lane=to_lane(item))
 
 
 def to_ended(item: Item) -> Ended:

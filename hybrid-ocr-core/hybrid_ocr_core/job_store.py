@@ -61,6 +61,7 @@ from hybrid_ocr_core.errors import (
     NotToBeFollowed,
 )
 from hybrid_ocr_core.event_store import EventStore, written_with
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import (
     Clock,
     Document,
@@ -74,11 +75,12 @@ from hybrid_ocr_core.job import (
     Lease,
     Progress,
     Result,
+    Stage,
     utc_now,
 )
 from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
 from hybrid_ocr_core.places import PLACES, TenantLane, where_of
-from hybrid_ocr_core.table import Table, Write
+from hybrid_ocr_core.table import Put, Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -184,13 +186,25 @@ class JobStore:
         #: That those with a ``webhook_url`` have ended.
         self.events = EventStore(client, table, clock=clock)
 
-    def create(self, job: Job) -> None:
-        """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message."""
+    def create(self, job: Job, request: KeyedRequest | None = None) -> None:
+        """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message.
+
+        With a keyed request its record is put as well, or neither is.
+
+        Raises:
+            KeyUsed, IdempotencyMismatch: the key is taken; there is no such job.
+        """
         # Whoever leaves a place looks after those that are held; the sweeper does so for good measure only.
         patience = _RESEND_CAP if job.is_held else self._lease
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
-        self._table.put(item, condition=CONDITIONS["create"])
+        if request is None:
+            self._table.put(item, condition=CONDITIONS["create"])
+        else:
+            new = Put(item=item, condition=CONDITIONS["create"])
+            written, refused = self._table.transact([request.record(job.job_id), new])
+            if not written:
+                request.check(refused[0], made=job.job_id)
         metrics.job_created(job)
 
     def get(self, job: JobId) -> Job:
@@ -261,6 +275,11 @@ class JobStore:
         items = self._table.get_all([key_of(job) for job in jobs])
         return {job_item.id_of(item): job_item.to_job(item) for item in items if "erased_at" not in item}
 
+    def stages(self, jobs: Sequence[JobId]) -> dict[JobId, Stage]:
+        """Where each job stands, strongly consistent; those that do not exist or were erased are left out."""
+        items = self._table.get_all([key_of(job) for job in jobs], only=("pk", "erased_at", *job_item.STAGE))
+        return {job_item.id_of(item): job_item.to_stage(item) for item in items if "erased_at" not in item}
+
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.
 
@@ -276,7 +295,8 @@ class JobStore:
         expires_at = now + self._lease
         update = (
             "SET #status = :processing, #owner = :owner, lease_expires_at = :expires, sweep_at = :sweep_at,"
-            " resends = :zero, updated_at = :stamp ADD attempt :one, budget_used :one, version :one REMOVE held"
+            " resends = :zero, started_at = :stamp, updated_at = :stamp"
+            " ADD attempt :one, budget_used :one, version :one REMOVE held"
         )
         values = {
             ":processing": JobStatus.PROCESSING,

@@ -68,6 +68,27 @@ class Write:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """One conditional put, inside a transaction."""
+
+    item: Item
+    condition: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self, table: str) -> dict[str, Any]:
+        """As DynamoDB wants it."""
+        found: dict[str, Any] = {
+            "TableName": table,
+            "Item": serialise(self.item),
+            "ConditionExpression": self.condition,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self.values:
+            found["ExpressionAttributeValues"] = serialise(self.values)
+        return found
+
+
 class Table:
     """Raises ``Unavailable`` from every method when DynamoDB is away."""
 
@@ -81,12 +102,17 @@ class Table:
             response = self._client.get_item(TableName=self._name, Key=serialise(key), ConsistentRead=True)
         return deserialise(response.get("Item"))
 
-    def get_all(self, keys: Sequence[Item]) -> list[Item]:
-        """Items, each strongly consistent, in any order; those that do not exist are left out."""
+    def get_all(self, keys: Sequence[Item], *, only: Sequence[str] = ()) -> list[Item]:
+        """Items, each strongly consistent, in any order; those that do not exist are left out.
+
+        ``only`` names the attributes that are wanted. That costs as much, but there is less to send and to parse.
+        """
         found: list[Item] = []
+        aliases = {f"#{name}": name for name in only}
+        options = {"ProjectionExpression": ", ".join(aliases), "ExpressionAttributeNames": aliases} if only else {}
 
         def read(left: list[Any]) -> list[Any]:
-            wanted: Any = {self._name: {"Keys": left, "ConsistentRead": True}}
+            wanted: Any = {self._name: {"Keys": left, "ConsistentRead": True, **options}}
             response = self._client.batch_get_item(RequestItems=wanted)
             found.extend(deserialise(item) for item in response["Responses"].get(self._name, []))
             unread: Any = response["UnprocessedKeys"]
@@ -139,9 +165,9 @@ class Table:
         with unavailable_on_error(_PART):
             self._client.delete_item(TableName=self._name, Key=serialise(key))
 
-    def transact(self, writes: Sequence[Write]) -> tuple[bool, list[Item]]:
+    def transact(self, writes: Sequence[Write | Put]) -> tuple[bool, list[Item]]:
         """All of the writes or none: (True, []), or (False, for each write the item that refused it, or empty)."""
-        items: Any = [{"Update" if write.update else "ConditionCheck": write.arguments(self._name)} for write in writes]
+        items: Any = [{_kind(write): write.arguments(self._name)} for write in writes]
         for turn in range(1, _CONFLICT_TRIES + 1):
             with unavailable_on_error(_PART):
                 try:
@@ -201,6 +227,12 @@ class Table:
             if found > most or "LastEvaluatedKey" not in response:
                 return found
             options["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+
+def _kind(write: Write | Put) -> str:
+    if isinstance(write, Put):
+        return "Put"
+    return "Update" if write.update else "ConditionCheck"
 
 
 def _until_all_is_done(call: Callable[[list[Any]], list[Any]], left: list[Any]) -> None:

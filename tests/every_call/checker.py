@@ -39,6 +39,7 @@ def check(world: World, scenario: Scenario) -> None:
     items = {item["job_id"]["S"]: item for item in world.items()}
     for job in world.accepted:
         assert job.job_id in items, "an accepted job is lost"
+    _check_keys(world, jobs=len(items))
     expected: set[str] = set()
     for job_id, item in items.items():
         end = _end(item)
@@ -73,6 +74,14 @@ def check(world: World, scenario: Scenario) -> None:
     given_up = sum(_end(item) == "out_of_attempts" for item in items.values())
     # A fault, or a second copy of the message, may leave one too many; none may be missing.
     assert bool(letters) == bool(given_up), f"{letters} letters for {given_up} jobs that were given up"
+
+
+def _check_keys(world: World, *, jobs: int) -> None:
+    """What was sent again under its key is there once."""
+    if world.keys:
+        assert jobs == len(world.keys), f"{jobs} jobs for {len(world.keys)} keys"
+    if world.batch_keys:
+        assert len(set(world.batches)) == len(world.batch_keys), f"{world.batches} for {len(world.batch_keys)} keys"
 
 
 def _check_events(world: World, job_id: str, job: dict[str, Any]) -> None:

@@ -29,6 +29,12 @@ def _submit(world: World) -> None:
     world.work()
 
 
+def _idempotent_submit(world: World) -> None:
+    world.submit_until_accepted("order-7")
+    world.work()
+    world.work()
+
+
 def _duplicate_delivery(world: World) -> None:
     world.submit()
     world.deliver_again()
@@ -39,6 +45,12 @@ def _duplicate_delivery(world: World) -> None:
 def _batch(world: World) -> None:
     world.submit_batch()
     world.deliver_again()
+    for _ in range(4):
+        world.work()
+
+
+def _idempotent_batch(world: World) -> None:
+    world.submit_batch_until_accepted("order-7")
     for _ in range(4):
         world.work()
 
@@ -147,6 +159,7 @@ def _erase_while_split(world: World) -> None:
 
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
+    Scenario("idempotent submit", _idempotent_submit, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
     # A batch that was not accepted may leave jobs, which run, or are erased.
     Scenario("batch", _batch, frozenset({"DONE", "erased"}), _FEWER),
@@ -164,5 +177,6 @@ SCENARIOS = [
     Scenario("webhook", _webhook, frozenset({"DONE"})),
     Scenario("webhook of a failure", _webhook_of_a_failure, frozenset({"corrupt_document"}), _FEWER),
     Scenario("erase before it is told", _erase_before_it_is_told, frozenset({"erased", "DONE"}), _FEWER),
+    Scenario("idempotent batch", _idempotent_batch, frozenset({"DONE", "erased"}), _FEWER),
     Scenario("erase while split", _erase_while_split, frozenset({"erased", "DONE"}), _FEWER),
 ]

@@ -13,8 +13,10 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
 from hybrid_ocr_api import create_app, identities, quotas
+from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings, TenantLimits
+from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
@@ -24,6 +26,7 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.event import Try
+from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import JobId, Lane
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
@@ -49,6 +52,8 @@ WEBHOOK_URL = "https://hooks.example/"
 SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cyBzZWNyZXQ="
 BUDGET = 4
 _PATIENCE = 40
+#: One more than there are faults at a time.
+_SUBMISSIONS = 3
 _ACCOUNT = "123456789012"  # moto's
 
 
@@ -98,6 +103,8 @@ class World:
         self.accepted: list[JobId] = []
         self.erased: list[JobId] = []
         self.batches: list[str] = []
+        self.keys: set[str] = set()
+        self.batch_keys: set[str] = set()
 
     def fresh(self) -> None:
         """An empty deployment at the first moment."""
@@ -111,7 +118,7 @@ class World:
             queue.deleted_messages.clear()
         self.clock.now = START
         self.recogniser.script, self.recogniser.read, self.recogniser.pages = [], [], 1
-        self.accepted, self.erased, self.batches = [], [], []
+        self.accepted, self.erased, self.batches, self.keys, self.batch_keys = [], [], [], set(), set()
         self.receiver.told = []
 
     def items(self) -> list[dict[str, Any]]:
@@ -147,15 +154,31 @@ class World:
             if response.status_code == 202:
                 self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
 
-    def submit_batch(self) -> None:
+    def submit_until_accepted(self, key: str) -> None:
+        """A client that sends its submission again, under the same key, whatever it hears or does not hear."""
+        self.keys.add(key)
+        for _ in range(_SUBMISSIONS):
+            with self._process():
+                form = {"file": (io.BytesIO(CONTENT), "a.pdf")}
+                response = self.api.post("/jobs", data=form, headers={"x-api-key": KEY, "Idempotency-Key": key})
+                if response.status_code == 202:
+                    self.accepted.append(JobId(tenant="default", job_id=response.get_json()["job_id"]))
+
+    def submit_batch(self, **headers: str) -> None:
         """A client submits two documents at once; if the answer says so, both are accepted, and their batch tells."""
         with self._process():
             files = [(io.BytesIO(CONTENT), "a.pdf"), (io.BytesIO(CONTENT), "b.pdf")]
-            response = self.api.post("/batches", data={"file": files}, headers={"x-api-key": KEY})
+            response = self.api.post("/batches", data={"file": files}, headers={"x-api-key": KEY, **headers})
             if response.status_code == 202:
                 batch = response.get_json()
                 self.accepted += [JobId(tenant="default", job_id=file["job_id"]) for file in batch["files"]]
                 self.batches.append(batch["batch_id"])
+
+    def submit_batch_until_accepted(self, key: str) -> None:
+        """As ``submit_until_accepted``."""
+        self.batch_keys.add(key)
+        for _ in range(_SUBMISSIONS):
+            self.submit_batch(**{"Idempotency-Key": key})
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """What a client is told of its batch."""
@@ -280,10 +303,13 @@ class World:
             quotas=quotas(settings, self.clients.dynamodb),
             jobs=self.store,
             batches=BatchStore(self.clients.dynamodb, self.settings.table),
+            keys=IdempotencyKeys(self.clients.dynamodb, self.settings.table),
             queue=self.queue,
             documents=self.documents,
             dispatch=self.dispatch,
             endpoints=self.endpoints,
+            waiting=Waiting(self.store.stages),
+            patience=Patience(self.queue.depth, self.clock),
             clock=self.clock,
         )
         return create_app(settings, services).test_client()

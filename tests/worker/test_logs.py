@@ -41,7 +41,12 @@ def test_no_log_line_holds_anything_of_the_document_or_the_caller(
     accepted = client.post(
         "/jobs",
         data={"file": (io.BytesIO(content), "canary-name.pdf"), "client_reference": "canary-reference"},
-        headers={"User-Agent": "canary-agent", "X-Request-Id": "canary request", "traceparent": "canary-trace"},
+        headers={
+            "User-Agent": "canary-agent",
+            "X-Request-Id": "canary request",
+            "traceparent": "canary-trace",
+            "Idempotency-Key": "canary-of-idempotency",
+        },
     )
     client.post("/jobs", data={"mode": "canary-mode", "canary-field": "1"}, headers={"x-api-key": "canary-key"})
     message = queue.receive(visibility_seconds=60, wait_seconds=0)

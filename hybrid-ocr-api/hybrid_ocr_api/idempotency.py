@@ -1,0 +1,46 @@
+"""The header ``Idempotency-Key``: a client that got no answer sends its request again, and gets the same job.
+
+As in draft-ietf-httpapi-idempotency-key-header, but the key may also come without quotation marks, as most clients send
+it. What tells requests apart is what they ask for: a multipart body has another boundary each time it is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from flask import Request
+
+from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_core.batch import Refusal
+from hybrid_ocr_core.errors import BadRequest
+
+_KEY = re.compile(r'"([A-Za-z0-9_.:-]{1,255})"|([A-Za-z0-9_.:-]{1,255})')
+
+#: Headers of an answer that tells what an earlier request made.
+REPLAYED = {"Idempotent-Replayed": "true"}
+
+
+def read_key(request: Request) -> str | None:
+    """The key of a request, if it has one.
+
+    Raises:
+        BadRequest: it is malformed, or there are several.
+    """
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    found = _KEY.fullmatch(header.strip())
+    if found is None:
+        raise BadRequest("Idempotency-Key: 1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
+    return found[1] or found[2]
+
+
+def fingerprint(wishes: Wishes, files: Iterable[Upload | Refusal]) -> str:
+    """SHA-256 over all that a client asks for, and the contents in their order; a document's name may change."""
+    asked = {name: value for name, value in asdict(wishes).items() if value is not None}
+    sent = [file.document.sha256 if isinstance(file, Upload) else [file.filename, file.code] for file in files]
+    return hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
