@@ -6,10 +6,11 @@ here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from hybrid_ocr_core.errors import BadRequest
@@ -30,6 +31,19 @@ def _joined(word: str, joint: str) -> str:
 def languages_pattern(language: str) -> str:
     """That of a field ``languages``, by the pattern of one of them."""
     return _joined(language, "[+, ]+")
+
+
+#: With quotation marks, as the draft has it, or without, as most clients send it.
+IDEMPOTENCY_KEY = '(?:"[A-Za-z0-9_.:-]{1,255}"|[A-Za-z0-9_.:-]{1,255})'
+#: Well below the time after which proxies give up a connection on which nothing moves, which is 30 or 60 s.
+MOST_SECONDS = 25
+
+
+def _digits(given: object) -> object:
+    """Pydantic would read more as a number than the document calls one."""
+    if isinstance(given, str) and not re.fullmatch("[0-9]{1,9}", given):
+        raise ValueError("write it in whole seconds")
+    return given
 
 
 class Form(BaseModel):
@@ -106,6 +120,54 @@ class BatchSubmission(JobForm):
     """Documents, and what is asked for, of each of them."""
 
     file: Annotated[list[bytes], Field(min_length=1, description="Documents, and ZIP archives of documents.")]
+
+
+class JobQuery(Form):
+    """How long to wait for news of a job."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    wait: Annotated[
+        int,
+        # Before the next: pydantic finds no minimum for what a function made.
+        Field(
+            ge=0,
+            le=999_999_999,
+            description=f"Seconds to wait for the job to change or to end; more than {MOST_SECONDS} count as these.",
+            examples=[20],
+        ),
+        BeforeValidator(_digits),
+    ] = 0
+
+
+class JobHeaders(Form):
+    """What a client says of the state that it knows."""
+
+    prefer: Annotated[
+        str, Field(alias="Prefer", description="`wait=20`: as the parameter, which counts first.", examples=["wait=20"])
+    ] = ""
+    if_none_match: Annotated[
+        str,
+        Field(
+            alias="If-None-Match",
+            description="An `ETag`: the job is told only if it is another; with `wait`, as soon as it is.",
+            examples=['"3"'],
+        ),
+    ] = ""
+
+
+class SubmissionHeaders(Form):
+    """What makes a request safe to be sent again."""
+
+    idempotency_key: Annotated[
+        str,
+        Field(
+            alias="Idempotency-Key",
+            pattern=f"^{IDEMPOTENCY_KEY}$",
+            description="A new one for each new request. The same request with it gets the same answer, for 7 days.",
+            examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+        ),
+    ] = ""
 
 
 def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:

@@ -57,6 +57,15 @@ HEADERS: dict[str, Json] = {
     },
     "Location": {"description": "Where to go on.", "schema": {"type": "string", "format": "uri-reference"}},
     "Retry-After": {"description": "Seconds after which it is worth asking again.", "schema": _SECONDS},
+    "ETag": {"description": "The state of the job.", "schema": {"type": "string", "pattern": '^"[0-9]+"$'}},
+    "Preference-Applied": {
+        "description": "How much of `Prefer` was heeded.",
+        "schema": {"type": "string", "pattern": "^wait=[0-9]+$"},
+    },
+    "Idempotent-Replayed": {
+        "description": "This is what an earlier request with the same key made.",
+        "schema": {"type": "string", "const": "true"},
+    },
     "WWW-Authenticate": {"description": "What to show instead.", "schema": {"type": "string"}},
     "RateLimit": {
         "description": "What is left of the limit, and for how many seconds; only where there is a limit.",
@@ -242,11 +251,17 @@ def _operation_id(rule: Rule) -> str:
 
 
 def _parameters(place: str, shape: type[Form] | None) -> list[Json]:
-    if shape is None:
-        return []
+    """That there is none is no value of it, so none has a default."""
+    found = members(shape).items() if shape is not None else ()
+    beside = {"description", "default"}
     return [
-        {"name": name, "in": place, "description": schema.pop("description"), "schema": schema}
-        for name, schema in members(shape).items()
+        {
+            "name": name,
+            "in": place,
+            "description": schema["description"],
+            "schema": {word: value for word, value in schema.items() if word not in beside},
+        }
+        for name, schema in found
     ]
 
 

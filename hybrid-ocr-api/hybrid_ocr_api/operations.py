@@ -77,12 +77,16 @@ _SUBMISSION = (
     "unsupported_language",
     "webhook_url_denied",
     "quota_exceeded",
+    "idempotency_mismatch",
+    # The same request came before, and what it made was erased.
+    "not_found",
 )
 
 #: By endpoint, as Flask calls it.
 OPERATIONS = {
     "jobs.create": Operation(
         tag="jobs",
+        headers=forms.SubmissionHeaders,
         body=Body(
             media_type=MULTIPART,
             shape=forms.JobSubmission,
@@ -90,14 +94,29 @@ OPERATIONS = {
         ),
         answers={
             HTTPStatus.ACCEPTED: Answer(
-                meaning="Accepted.", body=_JOB, headers=("Location", "Retry-After"), names="job_id"
+                meaning="Accepted.",
+                body=_JOB,
+                headers=("Location",),
+                at_times=("Retry-After", "Idempotent-Replayed"),
+                names="job_id",
             )
         },
         refusals=_SUBMISSION,
     ),
     "jobs.show": Operation(
         tag="jobs",
-        answers={HTTPStatus.OK: Answer(meaning="The job.", body=_JOB, at_times=("Retry-After",))},
+        query=forms.JobQuery,
+        headers=forms.JobHeaders,
+        answers={
+            HTTPStatus.OK: Answer(
+                meaning="The job.", body=_JOB, headers=("ETag",), at_times=("Retry-After", "Preference-Applied")
+            ),
+            HTTPStatus.NOT_MODIFIED: Answer(
+                meaning="It is still as the client knows it.",
+                headers=("ETag",),
+                at_times=("Retry-After", "Preference-Applied"),
+            ),
+        },
         refusals=("not_found",),
     ),
     "jobs.erase": Operation(
@@ -133,6 +152,7 @@ OPERATIONS = {
     ),
     "batches.create": Operation(
         tag="batches",
+        headers=forms.SubmissionHeaders,
         body=Body(
             media_type=MULTIPART,
             shape=forms.BatchSubmission,
@@ -144,7 +164,8 @@ OPERATIONS = {
             HTTPStatus.ACCEPTED: Answer(
                 meaning="Accepted, whatever became of single files.",
                 body=_BATCH,
-                headers=("Location", "Retry-After"),
+                headers=("Location",),
+                at_times=("Retry-After", "Idempotent-Replayed"),
                 names="batch_id",
             )
         },

@@ -119,6 +119,13 @@ def test_a_route_is_closed_to_strangers_and_to_other_scopes(
         assert Tenant(app, office, "acme", scope).call(method, path).status_code in {200, 400, 404}
 
 
+def test_a_wrong_method_on_an_open_path_needs_no_key_either(app: Flask) -> None:
+    for rule in _rules():
+        if rule.endpoint in OPEN_ENDPOINTS:
+            response = app.test_client().open(rule.rule, method="TRACE")
+            assert (response.status_code, "GET" in response.headers["Allow"]) == (405, True)
+
+
 def test_not_even_the_methods_of_a_path_are_told_to_strangers(app: Flask) -> None:
     for rule in _DEMANDING:
         path = _path(rule.rule, {"job_id": _NOBODYS, "batch_id": _NOBODYS})

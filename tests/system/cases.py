@@ -8,12 +8,15 @@ from __future__ import annotations
 import io
 import os
 import re
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+
+from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
 
 _ID = re.compile("[0-9a-f]{32}")
 _DOCUMENTS = Path(__file__).resolve().parents[1] / "documents"
@@ -42,10 +45,17 @@ schemathesis.openapi.format(
 
 
 @schemathesis.hook
-def map_path_parameters(context: schemathesis.HookContext, path_parameters: dict[str, Any] | None) -> Any:
-    """Of a job by any id there is nothing to see: it becomes one that is done, and was told to its webhook."""
-    operation = context.operation
-    is_of_one = operation is not None and {"results", "webhooks"} & set(operation.tags or ())
-    if is_of_one and path_parameters and _ID.fullmatch(str(path_parameters.get("job_id"))):
-        path_parameters["job_id"] = os.environ["DONE_JOB"]
-    return path_parameters
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+    """What depends on what was asked before; a value that is no good stays."""
+    ids, query, headers = case.path_parameters, case.query, case.headers
+    # Of a job by any id there is nothing to see: it becomes one that is done, and was told to its webhook.
+    if {"results", "webhooks"} & set(case.operation.tags or ()) and _ID.fullmatch(str(ids.get("job_id"))):
+        ids["job_id"] = os.environ["DONE_JOB"]
+    # With a key that was used, another request is refused: so each is new.
+    if re.fullmatch(IDEMPOTENCY_KEY, str(headers.get("Idempotency-Key"))):
+        headers["Idempotency-Key"] = uuid.uuid4().hex
+    # Nobody waits for long.
+    if re.fullmatch("[0-9]{1,9}", str(query.get("wait"))):
+        query["wait"] = min(1, int(query["wait"]))
+    if "wait" in headers.get("Prefer", ""):
+        headers["Prefer"] = "wait=1"

@@ -35,8 +35,9 @@ def _try(stack: Stack, *options: str) -> int:
     done = stack.read(_DOCUMENT, webhook_url=_RECEIVER)["job"]["job_id"]
     program = str(Path(sys.executable).with_name("schemathesis"))
     config = ["--config-file", str(ROOT / "tests/system/schemathesis.toml")]
-    command = [program, *config, "run", f"{stack.url}/openapi.json", "--header", f"x-api-key: {KEY}", "--no-color"]
-    environment = {**os.environ, "DONE_JOB": done, "COLUMNS": "200"}
+    command = [program, *config, "run", f"{stack.url}/openapi.json", "--no-color"]
+    packages = os.pathsep.join(str(ROOT / name) for name in ("hybrid-ocr-api", "hybrid-ocr-core"))
+    environment = {**os.environ, "PYTHONPATH": packages, "API_KEY": KEY, "DONE_JOB": done, "COLUMNS": "200"}
     run = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, re.sub("(?m)^ +curl .*$", "    curl ...", run.stdout)[-8000:] + run.stderr
