@@ -25,18 +25,20 @@ from moto.core.botocore_stubber import BotocoreStubber
 from hybrid_ocr_api import create_app, identities, quotas
 from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.settings import ApiSettings, TenantLimits
+from hybrid_ocr_api.settings import ApiSettings, RetentionSettings, TenantLimits
 from hybrid_ocr_api.token_settings import TokenSettings
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
-from hybrid_ocr_core.job import Lane
+from hybrid_ocr_core.job import Lane, Retention
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -52,6 +54,7 @@ _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 MAX_UPLOAD_BYTES = 1 << 20
+MAX_DIRECT_UPLOAD_BYTES = 2 << 20
 MAX_BATCH_BYTES = 3 << 20
 MAX_BATCH_FILES = 30
 #: Jobs of a tenant in a lane.
@@ -144,8 +147,8 @@ def dispatch(store: JobStore, queue: JobQueue, places: Places, contents: Content
 
 
 @pytest.fixture
-def batches(clients: AwsClients, aws_settings: AwsSettings) -> BatchStore:
-    return BatchStore(clients.dynamodb, aws_settings.table)
+def batches(clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> BatchStore:
+    return BatchStore(clients.dynamodb, aws_settings.table, clock)
 
 
 @pytest.fixture
@@ -184,9 +187,12 @@ def app(
         tokens=token_settings,
         languages=("eng", "deu"),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        max_direct_upload_bytes=MAX_DIRECT_UPLOAD_BYTES,
+        upload_url_seconds=3600,
         max_batch_bytes=MAX_BATCH_BYTES,
         max_batch_files=MAX_BATCH_FILES,
         result_url_seconds=900,
+        retention=RetentionSettings(usual=Retention(days=30, source_days=14), most_days=365),
         lease_seconds=60,
         tenant_jobs_in_lane=PLACES,
         tenant_limits=tenant_limits,
@@ -199,6 +205,8 @@ def app(
         identities=identities(settings, clients.dynamodb, clock),
         quotas=quotas(settings, clients.dynamodb, clock),
         jobs=store,
+        uploads=DirectUploadStore(clients.dynamodb, aws_settings.table),
+        list=JobList(clients.dynamodb, aws_settings.table, store),
         batches=batches,
         keys=IdempotencyKeys(clients.dynamodb, aws_settings.table),
         queue=queue,

@@ -97,7 +97,7 @@ def changed_answer(client: Any, operation: str, change: Callable[[dict[str, Any]
 
     def note(params: Any, **_: Any) -> None:
         body = params["body"]
-        asked.append(json.loads(body) if isinstance(body, bytes | str) else body)
+        asked.append(json.loads(body) if body and isinstance(body, bytes | str) else body)
 
     def alter(parsed: dict[str, Any], **_: Any) -> None:
         change(parsed)

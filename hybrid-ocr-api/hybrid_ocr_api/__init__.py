@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from hybrid_ocr_api import access, auth, batches, errors, health, jobs, metrics, reference, request_context
+from hybrid_ocr_api import (
+    access,
+    auth,
+    batches,
+    direct_uploads,
+    errors,
+    health,
+    jobs,
+    metrics,
+    reference,
+    request_context,
+)
 from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.jwks import Jwks, OneKey
 from hybrid_ocr_api.key_ring import KeyRing
@@ -26,11 +37,13 @@ from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
@@ -65,6 +78,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     errors.register(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(jobs.blueprint)
+    app.register_blueprint(direct_uploads.blueprint)
     app.register_blueprint(batches.blueprint)
     app.register_blueprint(reference.blueprint)
     access.check(app)
@@ -83,6 +97,8 @@ def _connect(settings: ApiSettings) -> Services:
         identities=identities(settings, clients.dynamodb),
         quotas=quotas(settings, clients.dynamodb),
         jobs=jobs,
+        uploads=DirectUploadStore(clients.dynamodb, settings.aws.table),
+        list=JobList(clients.dynamodb, settings.aws.table, jobs),
         batches=BatchStore(clients.dynamodb, settings.aws.table),
         keys=IdempotencyKeys(clients.dynamodb, settings.aws.table),
         queue=queue,

@@ -30,6 +30,8 @@ OPEN_ENDPOINTS = frozenset({"health.health", "health.ready", "reference.document
 #: What each of the others demands.
 SCOPES = {
     "jobs.create": Scope.SUBMIT,
+    "jobs.index": Scope.READ,
+    "jobs.rerun": Scope.SUBMIT,
     "jobs.show": Scope.READ,
     "jobs.result": Scope.READ,
     "jobs.page": Scope.READ,
@@ -37,6 +39,7 @@ SCOPES = {
     "jobs.erase": Scope.SUBMIT,
     "jobs.webhook": Scope.READ,
     "jobs.redeliver": Scope.SUBMIT,
+    "uploads.create": Scope.SUBMIT,
     "batches.create": Scope.SUBMIT,
     "batches.show": Scope.READ,
     # They tell of all tenants.

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +21,14 @@ from hybrid_ocr_api.submission import queued_job
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
-from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.logs import log_context
 
 _log = logging.getLogger(__name__)
 
 _AT_A_TIME = 8
+#: The days of a batch are those of its jobs, which count them from their ends.
+_JOBS_TAKE = dt.timedelta(days=30)
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
@@ -48,8 +50,8 @@ def submit(
     """
     request = None
     if key is not None:
-        asked = idempotency.fingerprint(wishes, files)
-        request = KeyedRequest(tenant=tenant, operation="batches", key=key, fingerprint=asked, at=parts.clock())
+        contents = (file.document.sha256 if isinstance(file, Upload) else file for file in files)
+        request = idempotency.keyed(key, wishes, contents, tenant=tenant, operation="batches", at=parts.clock())
         parts.keys.check(request)
     batch_id = uuid.uuid4().hex
     ids = [JobId(tenant=tenant, job_id=uuid.uuid4().hex) for _ in files]
@@ -73,6 +75,7 @@ def submit(
             id=BatchId(tenant=tenant, batch_id=batch_id),
             created_at=now,
             client_reference=wishes.client_reference,
+            expires_at=now + dt.timedelta(days=wishes.retention.days) + _JOBS_TAKE,
             files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
         )
         try:

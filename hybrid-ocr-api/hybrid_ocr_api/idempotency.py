@@ -6,6 +6,7 @@ it. What tells requests apart is what they ask for: a multipart body has another
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -15,9 +16,10 @@ from dataclasses import asdict
 from flask import Request
 
 from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
-from hybrid_ocr_api.uploads import Upload, Wishes
+from hybrid_ocr_api.uploads import Wishes
 from hybrid_ocr_core.batch import Refusal
 from hybrid_ocr_core.errors import BadRequest
+from hybrid_ocr_core.idempotency import KeyedRequest
 
 _KEY = re.compile(IDEMPOTENCY_KEY)
 
@@ -40,8 +42,13 @@ def read_key(request: Request) -> str | None:
     return key.strip('"')
 
 
-def fingerprint(wishes: Wishes, files: Iterable[Upload | Refusal]) -> str:
-    """SHA-256 over all that a client asks for, and the contents in their order; a document's name may change."""
+def keyed(
+    key: str, wishes: Wishes, contents: Iterable[str | Refusal], *, tenant: str, operation: str, at: dt.datetime
+) -> KeyedRequest:
+    """A request under a key. It is told from others by all that its client asks for, and by the contents in their
+    order: the SHA-256 of each document, whose name may change, or why it is none; or the job that is run again.
+    """
     asked = {name: value for name, value in asdict(wishes).items() if value is not None}
-    sent = [file.document.sha256 if isinstance(file, Upload) else [file.filename, file.code] for file in files]
-    return hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
+    sent = [content if isinstance(content, str) else [content.filename, content.code] for content in contents]
+    fingerprint = hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
+    return KeyedRequest(tenant=tenant, operation=operation, key=key, fingerprint=fingerprint, at=at)

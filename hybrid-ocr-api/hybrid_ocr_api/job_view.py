@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_ocr_api.schemas import JobError, JobView
+from hybrid_ocr_api.schemas import JobEntry, JobError, JobState, JobView
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_core.job import Job
 from hybrid_ocr_core.job_item import stamp
@@ -17,6 +17,21 @@ def render(job: Job, parts: Services) -> JobView:
         for output in (result.outputs if result else ())
     }
     return {
+        **_state(job),
+        "result_url": urls.get("json"),
+        "results": urls,
+        "expires_in": seconds if urls else None,
+    }
+
+
+def entry(job: Job, location: str) -> JobEntry:
+    """The job in a list: without URLs, for to sign those of a hundred jobs would take longer than to find the jobs."""
+    return {**_state(job), "location": location}
+
+
+def _state(job: Job) -> JobState:
+    result = job.result
+    return {
         "job_id": job.job_id,
         "status": job.status,
         "created_at": stamp(job.created_at),
@@ -25,11 +40,18 @@ def render(job: Job, parts: Services) -> JobView:
         "priority": job.lane,
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
+        "rerun_of": job.rerun_of,
         "options": {
             "languages": "+".join(job.options.languages),
             "mode": job.options.mode,
             "outputs": ",".join(job.options.outputs),
             "pages": str(job.options.pages) or None,
+        },
+        "retention": {
+            "days": job.retention.days,
+            "source_days": job.retention.source_days,
+            "expires_at": stamp(job.expires_at) if job.expires_at else None,
+            "source_expires_at": stamp(job.source_expires_at) if job.source_expires_at else None,
         },
         "document": {
             "filename": job.document.filename,
@@ -53,9 +75,6 @@ def render(job: Job, parts: Services) -> JobView:
         else None,
         "deduplicated_from": result.deduplicated_from if result else None,
         "triage": result.triage if result else None,
-        "result_url": urls.get("json"),
-        "results": urls,
-        "expires_in": seconds if urls else None,
         "error": error(job),
     }
 

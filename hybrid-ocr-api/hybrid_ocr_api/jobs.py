@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from hybrid_ocr_api import idempotency, job_view, long_poll, submission, uploads, webhook_view
+from hybrid_ocr_api import (
+    direct_submission,
+    idempotency,
+    job_view,
+    listing,
+    long_poll,
+    rerunning,
+    submission,
+    uploads,
+    webhook_view,
+)
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
@@ -26,11 +37,33 @@ def create() -> tuple[Response, int]:
     parts = services()
     key = idempotency.read_key(request)
     parts.quotas.check(caller().tenant)
-    uploads.refuse_other_forms(request.mimetype)
-    wishes = submission.read_wishes(parts, caller().tenant, request.form)
+    upload_id, form = uploads.read_form(request)
+    tenant = caller().tenant
+    wishes = submission.read_wishes(parts, tenant, form)
+    if upload_id is not None:
+        return _accepted(
+            lambda: direct_submission.submit(parts, tenant=tenant, upload_id=upload_id, wishes=wishes, key=key)
+        )
     upload = uploads.read_upload(request.files, max_bytes=parts.settings.max_upload_bytes)
+    return _accepted(lambda: submission.submit(parts, tenant=tenant, upload=upload, wishes=wishes, key=key))
+
+
+@blueprint.post("/jobs/<job_id>/rerun")
+def rerun(job_id: str) -> tuple[Response, int]:
+    """Read the document of a job again, with other options or the same, as a job of its own."""
+    parts = services()
+    key = idempotency.read_key(request)
+    of = parts.jobs.get(_id(job_id))
+    parts.quotas.check(of.tenant)
+    wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
+    return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
+
+
+def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
+    """202, and again for the same request under the same key."""
+    parts = services()
     try:
-        job, headers = submission.submit(parts, tenant=caller().tenant, upload=upload, wishes=wishes, key=key), {}
+        job, headers = submit(), {}
     except KeyUsed as used:
         job, headers = parts.jobs.get(_id(used.made)), idempotency.REPLAYED
     response = jsonify(job_view.render(job, parts))
@@ -39,6 +72,16 @@ def create() -> tuple[Response, int]:
     if not job.status.is_terminal:
         response.headers["Retry-After"] = str(parts.patience.seconds(job.stage, may_ask=False))
     return response, HTTPStatus.ACCEPTED
+
+
+@blueprint.get("/jobs")
+def index() -> Response:
+    """The jobs of the caller's tenant, newest first."""
+    parts = services()
+    asked = listing.read(request.args, tenant=caller().tenant)
+    page = parts.list.page(asked.tenant, asked.selection, limit=asked.limit, below=asked.below)
+    entries = [job_view.entry(job, url_for("jobs.show", job_id=job.job_id)) for job in page.jobs]
+    return jsonify({"jobs": entries, "next_cursor": asked.cursor(page.next) if page.next else None})
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -72,12 +115,14 @@ def erase(job_id: str) -> tuple[str, int]:
     parts = services()
     identity = _id(job_id)
     end = parts.jobs.erase(identity)
-    # A crash here, or S3 away, leaves the objects to the sweeper, which the tombstone calls. It purges again after
-    # the lease of a running attempt in any case, for that attempt may still be uploading.
+    # A crash here, or SQS away, leaves a place in a lane and those who wait for this job's end to the sweeper, which
+    # the tombstone calls.
+    with contextlib.suppress(Unavailable):
+        parts.dispatch.ended(end)
+    # A crash here, or S3 away, leaves it the objects, too. It purges again after the lease of a running attempt in any
+    # case, for that attempt may still be uploading.
     with contextlib.suppress(Unavailable):
         parts.documents.purge(identity)
-        # A crash here leaves a place in a lane: to whoever receives the job's message, or to the sweeper.
-        parts.dispatch.ended(end)
     return "", HTTPStatus.NO_CONTENT
 
 

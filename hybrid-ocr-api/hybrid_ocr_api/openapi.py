@@ -39,13 +39,14 @@ path does not have is 405 with `Allow`, a path that there is not is 404. Members
 _TAGS = {
     "jobs": "A job is one document.",
     "results": "What a job made.",
+    "uploads": "For documents that are to go to S3 directly.",
     "batches": "Many documents in one request.",
     "webhooks": "What was told to whom.",
     "operation": "For those who run the service.",
 }
 PATH: dict[str, Json] = {
-    "job_id": {"type": "string", "pattern": schemas.ID_PATTERN},
-    "batch_id": {"type": "string", "pattern": schemas.ID_PATTERN},
+    "job_id": {"type": "string", "pattern": forms.ID_PATTERN},
+    "batch_id": {"type": "string", "pattern": forms.ID_PATTERN},
     "output": {"enum": list(OUTPUTS)},
     "number": {"type": "integer", "minimum": 1, "maximum": 999_999},
 }
@@ -168,7 +169,7 @@ class _Drawing:
         return {
             "description": body.limit(self._settings),
             "required": body.is_required,
-            "content": {body.media_type: {"schema": self._shapes.reference(body.shape)}},
+            "content": {kind: {"schema": self._shapes.reference(shape)} for kind, shape in body.shapes.items()},
         }
 
     def _responses(self, operation: Operation, *, is_open: bool) -> Json:
@@ -229,12 +230,28 @@ def _in_order(rules: Iterable[Rule]) -> list[Rule]:
 
 
 def _narrow(drawn: Iterable[Json], settings: ApiSettings) -> None:
-    """Which languages there are, only the settings say."""
+    """Put in what only the settings say."""
+    pattern = forms.languages_pattern(f"(?:{'|'.join(settings.languages)})")
+    installed = f" Installed are: {', '.join(settings.languages)}."
     for schema in drawn:
-        languages = schema.get("properties", {}).get("languages", {})
-        if "pattern" in languages:
-            languages["pattern"] = forms.languages_pattern(f"(?:{'|'.join(settings.languages)})")
-            languages["description"] += f" Installed are: {', '.join(settings.languages)}."
+        known = schema.get("properties", {})
+        for languages in _alternatives(known.get("languages", {})):
+            if "maxLength" in languages:
+                languages["pattern"] = pattern
+                languages["description"] += installed
+            elif languages.get("type") == "array":
+                languages["items"] = {"enum": list(settings.languages)}
+        for name in ("retention_days", "source_retention_days"):
+            for days in _alternatives(known.get(name, {})):
+                if "maximum" in days:
+                    days["maximum"] = settings.retention.most_days
+        if schema["title"] == forms.UploadAnnouncement.__name__:
+            known["bytes"]["maximum"] = settings.max_direct_upload_bytes
+
+
+def _alternatives(schema: Json) -> list[Json]:
+    found: list[Json] = schema.get("anyOf", [schema])
+    return found
 
 
 def _links(name: str, rules: Iterable[Rule]) -> Json:
@@ -251,16 +268,9 @@ def _operation_id(rule: Rule) -> str:
 
 
 def _parameters(place: str, shape: type[Form] | None) -> list[Json]:
-    """That there is none is no value of it, so none has a default."""
     found = members(shape).items() if shape is not None else ()
-    beside = {"description", "default"}
     return [
-        {
-            "name": name,
-            "in": place,
-            "description": schema["description"],
-            "schema": {word: value for word, value in schema.items() if word not in beside},
-        }
+        {"name": name, "in": place, "description": schema.pop("description", ""), "schema": schema}
         for name, schema in found
     ]
 

@@ -41,8 +41,8 @@ class Answer:
 class Body:
     """What a route takes."""
 
-    media_type: str
-    shape: type[Form]
+    #: By media type.
+    shapes: Mapping[str, type[Form]]
     #: Says how much of it.
     limit: Callable[[ApiSettings], str]
     #: Without one, the defaults of all members hold.
@@ -66,20 +66,23 @@ def _megabytes(count: int) -> str:
     return f"At most {count >> 20} MB."
 
 
+#: JSON is taken into memory as a whole.
+_SMALL = "At most 64 kB."
 _JOB = {JSON: schemas.JobView}
 _BATCH = {JSON: schemas.BatchView}
 _WEBHOOK = {JSON: schemas.WebhookView}
-_SUBMISSION = (
-    "file_missing",
-    "file_empty",
-    "file_too_large",
-    "unsupported_media_type",
-    "unsupported_language",
-    "webhook_url_denied",
-    "quota_exceeded",
-    "idempotency_mismatch",
-    # The same request came before, and what it made was erased.
-    "not_found",
+#: Of one job.
+_ABSENT = ("not_found", "job_expired")
+#: Of a request for jobs. The same may have come before, and what it made was erased.
+_WISHES = ("unsupported_language", "webhook_url_denied", "quota_exceeded", "idempotency_mismatch", *_ABSENT)
+#: Of one that brings documents.
+_FILES = ("file_missing", "file_empty", "file_too_large", "unsupported_media_type")
+_SUBMITTED = Answer(
+    meaning="Accepted.",
+    body=_JOB,
+    headers=("Location",),
+    at_times=("Retry-After", "Idempotent-Replayed"),
+    names="job_id",
 )
 
 #: By endpoint, as Flask calls it.
@@ -88,20 +91,17 @@ OPERATIONS = {
         tag="jobs",
         headers=forms.SubmissionHeaders,
         body=Body(
-            media_type=MULTIPART,
-            shape=forms.JobSubmission,
+            shapes={MULTIPART: forms.JobSubmission, JSON: forms.UploadSubmission},
             limit=lambda settings: _megabytes(settings.max_upload_bytes),
         ),
-        answers={
-            HTTPStatus.ACCEPTED: Answer(
-                meaning="Accepted.",
-                body=_JOB,
-                headers=("Location",),
-                at_times=("Retry-After", "Idempotent-Replayed"),
-                names="job_id",
-            )
-        },
-        refusals=_SUBMISSION,
+        answers={HTTPStatus.ACCEPTED: _SUBMITTED},
+        refusals=(*_FILES, *_WISHES, "upload_incomplete", "upload_used", "upload_expired"),
+    ),
+    "jobs.index": Operation(
+        tag="jobs",
+        query=forms.ListQuery,
+        answers={HTTPStatus.OK: Answer(meaning="A page of the list.", body={JSON: schemas.JobList})},
+        refusals=("invalid_cursor",),
     ),
     "jobs.show": Operation(
         tag="jobs",
@@ -117,12 +117,19 @@ OPERATIONS = {
                 at_times=("Retry-After", "Preference-Applied"),
             ),
         },
-        refusals=("not_found",),
+        refusals=_ABSENT,
+    ),
+    "jobs.rerun": Operation(
+        tag="jobs",
+        headers=forms.SubmissionHeaders,
+        body=Body(shapes={JSON: forms.JobOptions}, limit=lambda _: _SMALL, is_required=False),
+        answers={HTTPStatus.ACCEPTED: _SUBMITTED},
+        refusals=(*_WISHES, "source_gone", "file_too_large"),
     ),
     "jobs.erase": Operation(
         tag="jobs",
         answers={HTTPStatus.NO_CONTENT: Answer(meaning="Erased.")},
-        refusals=("not_found",),
+        refusals=_ABSENT,
     ),
     "jobs.result": Operation(
         tag="results",
@@ -133,29 +140,34 @@ OPERATIONS = {
                 headers=("Location",),
             )
         },
-        refusals=("not_found",),
+        refusals=_ABSENT,
     ),
     "jobs.page": Operation(
         tag="results",
         answers={HTTPStatus.OK: Answer(meaning="The page.", body={JSON: schemas.Page})},
-        refusals=("not_found",),
+        refusals=_ABSENT,
     ),
     "jobs.webhook": Operation(
         tag="webhooks",
         answers={HTTPStatus.OK: Answer(meaning="Each event, each try.", body=_WEBHOOK)},
-        refusals=("not_found",),
+        refusals=_ABSENT,
     ),
     "jobs.redeliver": Operation(
         tag="webhooks",
         answers={HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=_WEBHOOK)},
-        refusals=("not_found",),
+        refusals=_ABSENT,
+    ),
+    "uploads.create": Operation(
+        tag="uploads",
+        body=Body(shapes={JSON: forms.UploadAnnouncement}, limit=lambda _: _SMALL),
+        answers={HTTPStatus.CREATED: Answer(meaning="A form to send the file by.", body={JSON: schemas.UploadView})},
+        refusals=("file_empty", "file_too_large", "unsupported_media_type", "quota_exceeded"),
     ),
     "batches.create": Operation(
         tag="batches",
         headers=forms.SubmissionHeaders,
         body=Body(
-            media_type=MULTIPART,
-            shape=forms.BatchSubmission,
+            shapes={MULTIPART: forms.BatchSubmission},
             limit=lambda settings: (
                 f"{_megabytes(settings.max_batch_bytes)[:-1]}, and {settings.max_batch_files} files."
             ),
@@ -169,7 +181,7 @@ OPERATIONS = {
                 names="batch_id",
             )
         },
-        refusals=_SUBMISSION,
+        refusals=(*_FILES, *_WISHES),
     ),
     "batches.show": Operation(
         tag="batches",

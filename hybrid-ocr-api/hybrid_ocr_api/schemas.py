@@ -11,6 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic demands this one before Python 3.12
 
 from hybrid_ocr_api.errors import PROBLEMS
+from hybrid_ocr_api.forms import ID_PATTERN
 from hybrid_ocr_core.errors import DOCUMENT_CODES, REQUEST_CODES
 from hybrid_ocr_core.event import Delivery, TryError
 from hybrid_ocr_core.job import JobStatus, Lane, Triage
@@ -22,7 +23,6 @@ def _one_of(*words: str) -> Any:  # noqa: ANN401 - as pydantic's Field
     return Field(json_schema_extra={"enum": list(words)})
 
 
-ID_PATTERN = "^[0-9a-f]{32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["efeb9fe143f54915a162b8e9b2bb7671"])]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="In hex.")]
 Time = Annotated[
@@ -98,8 +98,17 @@ class ConfidenceView(TypedDict):
     lowest_page: PageNumber
 
 
-class JobView(TypedDict):
-    """A job."""
+class RetentionView(TypedDict):
+    """How long things are kept, in days from the end of the job."""
+
+    days: Count
+    source_days: Annotated[int, Field(ge=0, description="The document itself.")]
+    expires_at: Annotated[Time | None, Field(description="null until the job has ended.")]
+    source_expires_at: Time | None
+
+
+class JobState(TypedDict):
+    """What is told of a job wherever it is shown."""
 
     job_id: Id
     status: JobStatus
@@ -109,7 +118,9 @@ class JobView(TypedDict):
     priority: Lane
     client_reference: str | None
     batch_id: Id | None
+    rerun_of: Annotated[Id | None, Field(description="The job whose document it reads again.")]
     options: Options
+    retention: RetentionView
     document: DocumentView
     progress: ProgressView
     failed_pages: list[PageNumber]
@@ -117,10 +128,37 @@ class JobView(TypedDict):
     confidence: Annotated[ConfidenceView | None, Field(description="null until DONE, and without words.")]
     deduplicated_from: Annotated[Id | None, Field(description="The job whose result was copied.")]
     triage: Annotated[Triage | None, Field(description="What a person has to do with it; null until DONE.")]
+    error: JobError | None
+
+
+class JobView(JobState):
+    """A job."""
+
     result_url: Annotated[Url | None, Field(description="That of the json.")]
     results: Annotated[dict[Output, Url], Field(description="A presigned URL for each output.")]
     expires_in: Annotated[int | None, Field(ge=1, description="Seconds for which the URLs hold.")]
-    error: JobError | None
+
+
+class JobEntry(JobState):
+    """A job in a list."""
+
+    location: Path
+
+
+class JobList(TypedDict):
+    """A page of a list of jobs."""
+
+    jobs: Annotated[list[JobEntry], Field(description="The newest first.")]
+    next_cursor: Annotated[str | None, Field(description="The `cursor` of the next page; null: this is the last.")]
+
+
+class UploadView(TypedDict):
+    """A form by which one file can be sent to S3."""
+
+    upload_id: Id
+    url: Annotated[Url, Field(description="Where to send it: a POST, multipart, these fields first, then `file`.")]
+    fields: dict[str, str]
+    expires_at: Time
 
 
 class RefusedFile(TypedDict):

@@ -14,11 +14,13 @@ from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_api.slots import Slots
 from hybrid_ocr_api.waiting import Waiting
 from hybrid_ocr_core.batch_store import BatchStore
+from hybrid_ocr_core.direct_upload_store import DirectUploadStore
 from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.idempotency import IdempotencyKeys
 from hybrid_ocr_core.job import Clock, utc_now
+from hybrid_ocr_core.job_list import JobList
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 
@@ -31,6 +33,8 @@ class Services:
     identities: Identities
     quotas: Quotas
     jobs: JobStore
+    uploads: DirectUploadStore
+    list: JobList
     batches: BatchStore
     keys: IdempotencyKeys
     queue: JobQueue

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hybrid_ocr_api.token_settings import TokenSettings
+from hybrid_ocr_core.job import LONGEST_RETENTION_DAYS, Retention
 from hybrid_ocr_core.settings import (
     AwsSettings,
     Reader,
@@ -26,6 +27,22 @@ class TenantLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """What holds where a client says nothing, and the most that it may say."""
+
+    usual: Retention
+    most_days: int
+
+    @classmethod
+    def read(cls, reader: Reader) -> RetentionSettings:
+        """``OCR_RETENTION_DAYS`` and its kin."""
+        most = reader.integer("OCR_MAX_RETENTION_DAYS", LONGEST_RETENTION_DAYS, least=1, most=LONGEST_RETENTION_DAYS)
+        days = reader.integer("OCR_RETENTION_DAYS", min(30, most), least=1, most=most)
+        source_days = reader.integer("OCR_SOURCE_RETENTION_DAYS", min(14, days), most=days)
+        return cls(usual=Retention(days=days, source_days=source_days), most_days=most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
     """One API process. ``api_key`` is never logged; empty: there is none beside those in the table."""
 
@@ -35,9 +52,12 @@ class ApiSettings:
     tokens: TokenSettings | None
     languages: tuple[str, ...]
     max_upload_bytes: int
+    max_direct_upload_bytes: int
+    upload_url_seconds: int
     max_batch_bytes: int
     max_batch_files: int
     result_url_seconds: int
+    retention: RetentionSettings
     lease_seconds: int
     tenant_jobs_in_lane: int
     tenant_limits: TenantLimits
@@ -62,9 +82,13 @@ class ApiSettings:
             tokens=TokenSettings.read(reader),
             languages=read_languages(reader),
             max_upload_bytes=reader.integer("OCR_MAX_UPLOAD_MB", 200, least=1) << 20,
+            # S3 takes 5 GB in one POST, and copies as much in one request.
+            max_direct_upload_bytes=reader.integer("OCR_MAX_DIRECT_UPLOAD_MB", 500, least=1, most=5000) << 20,
+            upload_url_seconds=reader.integer("OCR_UPLOAD_URL_SECONDS", 3600, least=60, most=12 * 3600),
             max_batch_bytes=reader.integer("OCR_MAX_BATCH_MB", 1000, least=1) << 20,
             max_batch_files=reader.integer("OCR_MAX_BATCH_FILES", 1000, least=1, most=10_000),
             result_url_seconds=reader.integer("OCR_RESULT_URL_SECONDS", 900, least=60, most=7 * 24 * 3600),
+            retention=RetentionSettings.read(reader),
             lease_seconds=reader.integer("OCR_LEASE_SECONDS", 60, least=3, most=3600),
             tenant_jobs_in_lane=read_tenant_jobs_in_lane(reader),
             tenant_limits=TenantLimits(

@@ -53,8 +53,11 @@ def members(shape: type[BaseModel]) -> dict[str, Json]:
 def _replace(value: Any, made: Mapping[int, Json]) -> Any:  # noqa: ANN401 - any JSON
     """Placeholders by schemas, and what docstrings mark with two strokes by what Markdown marks with one."""
     if isinstance(value, dict):
-        key = value.get("$shape")
-        return _replace(made[key], made) if key else {name: _replace(each, made) for name, each in value.items()}
+        if key := value.get("$shape"):
+            return _replace(made[key], made)
+        # That there is nothing is no value, so it is no default.
+        said = {name: each for name, each in value.items() if name != "default" or each not in {"", None}}
+        return {name: _replace(each, made) for name, each in said.items()}
     if isinstance(value, str):
         return value.replace("``", "`")
     return [_replace(each, made) for each in value] if isinstance(value, list) else value

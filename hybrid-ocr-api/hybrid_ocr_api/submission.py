@@ -13,6 +13,8 @@ import contextlib
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 
 from werkzeug.datastructures import ImmutableMultiDict
 
@@ -20,10 +22,12 @@ from hybrid_ocr_api import idempotency, uploads
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
-from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed, Unavailable, WebhookUrlDenied
+from hybrid_ocr_core.document_store import SourceMissing
+from hybrid_ocr_core.errors import SourceGone, Unavailable, WebhookUrlDenied
 from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Document, Job, JobId, JobStatus
 from hybrid_ocr_core.logs import log_context
+from hybrid_ocr_core.once import REFUSED, Once
 
 _log = logging.getLogger(__name__)
 
@@ -37,33 +41,82 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key:
         IdempotencyMismatch: another request was.
     """
     now = parts.clock()
-    request = None
-    if key is not None:
-        asked = idempotency.fingerprint(wishes, [upload])
-        request = KeyedRequest(tenant=tenant, operation="jobs", key=key, fingerprint=asked, at=now)
-        parts.keys.check(request)
+    request = None if key is None else keyed(key, wishes, upload.document.sha256, tenant=tenant, at=now)
     job = queued_job(
         JobId(tenant=tenant, job_id=uuid.uuid4().hex),
         now=now,
         document=upload.document,
         wishes=wishes,
     )
+    return _store_and_accept(
+        parts, job, request, lambda: parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
+    )
+
+
+def rerun(parts: Services, *, of: Job, wishes: Wishes, key: str | None = None) -> Job:
+    """Accept the document of a job once more, as a job with a copy of it: erasing one leaves the other.
+
+    Raises:
+        JobNotFound: that job was erased meanwhile.
+        SourceGone: its document is not kept any more.
+        Unavailable, KeyUsed, IdempotencyMismatch: as ``submit``.
+    """
+    now = parts.clock()
+    request = None
+    if key is not None:
+        request = idempotency.keyed(key, wishes, [of.job_id], tenant=of.tenant, operation="reruns", at=now)
+    job = queued_job(
+        JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
+        now=now,
+        document=replace(of.document, pages=None),
+        wishes=wishes,
+        rerun_of=of.job_id,
+    )
+
+    def copy() -> None:
+        try:
+            parts.documents.copy_source(of, job.id)
+        except SourceMissing as error:
+            parts.jobs.get(of.id)
+            raise SourceGone("the document of that job is not kept any more; submit it again") from error
+
+    return _store_and_accept(parts, job, request, copy)
+
+
+def _store_and_accept(parts: Services, job: Job, request: KeyedRequest | None, store_source: Callable[[], None]) -> Job:
     with log_context(job_id=job.job_id):
-        parts.documents.put_source(job.id, upload.stream, upload.document.media_type)
+        if request is not None:
+            parts.keys.check(request)
+        store_source()
         # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
         # orphan run removes the object.
-        try:
-            job = parts.dispatch.accept(job, request)
-        except (KeyUsed, IdempotencyMismatch):
-            # Requests with one key came at once, and this is not the first. A crash here leaves the object, as above.
-            with contextlib.suppress(Unavailable):
-                parts.documents.purge(job.id)
-            raise
-        # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
-        _log.info(
-            "Accepted a document.",
-            extra={"action": "job_accepted", "bytes": upload.document.bytes, "status": job.status},
-        )
+        return accept(parts, job, request)
+
+
+def keyed(key: str, wishes: Wishes, sha256: str, *, tenant: str, at: dt.datetime) -> KeyedRequest:
+    """The request for a job under a key. However its document comes, it is the same request."""
+    return idempotency.keyed(key, wishes, [sha256], tenant=tenant, operation="jobs", at=at)
+
+
+def accept(parts: Services, job: Job, *once: Once | None) -> Job:
+    """Accept a job whose source is stored, together with what it may be made of once only.
+
+    Raises:
+        Unavailable: DynamoDB is away; nothing was accepted.
+        One of ``once.REFUSED``: another job was made of that, and the source of this one is gone.
+    """
+    try:
+        job = parts.dispatch.accept(job, *filter(None, once))
+    except REFUSED:
+        # Requests for one job came at once, and this is not the first. A crash here leaves the object, as above.
+        with contextlib.suppress(Unavailable):
+            parts.documents.purge(job.id)
+        raise
+    # A crash here leaves an accepted job whose client got no answer: it runs, and nobody asks for it.
+    _log.info(
+        "Accepted a document.",
+        extra={"action": "job_accepted", "bytes": job.document.bytes, "status": job.status},
+    )
     return job
 
 
@@ -76,14 +129,25 @@ def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]
     """
     settings = parts.settings
     wishes = uploads.read_wishes(
-        form, languages=settings.languages, allow_private_webhooks=settings.webhooks.allow_private
+        form,
+        languages=settings.languages,
+        retention=settings.retention,
+        allow_private_webhooks=settings.webhooks.allow_private,
     )
     if wishes.webhook_url is not None and not parts.endpoints.secrets(tenant):
         raise WebhookUrlDenied("webhooks are not set up here: there is no secret to sign them with")
     return wishes
 
 
-def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wishes, batch_id: str | None = None) -> Job:
+def queued_job(
+    job: JobId,
+    *,
+    now: dt.datetime,
+    document: Document,
+    wishes: Wishes,
+    batch_id: str | None = None,
+    rerun_of: str | None = None,
+) -> Job:
     """A job as it is accepted."""
     return Job(
         tenant=job.tenant,
@@ -98,7 +162,9 @@ def queued_job(job: JobId, *, now: dt.datetime, document: Document, wishes: Wish
         options=wishes.options,
         lane=wishes.lane,
         client_reference=wishes.client_reference,
+        retention=wishes.retention,
         webhook_url=wishes.webhook_url,
         batch_id=batch_id,
+        rerun_of=rerun_of,
         traceparent=trace.traceparent(),
     )

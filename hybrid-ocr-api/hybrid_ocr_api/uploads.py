@@ -6,20 +6,25 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
+from flask import Request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
-from hybrid_ocr_api import forms
-from hybrid_ocr_api.forms import JobForm
+from hybrid_ocr_api import forms, json_form
+from hybrid_ocr_api.forms import JobForm, UploadSubmission
+from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
-from hybrid_ocr_core.job import Document, Lane
+from hybrid_ocr_core.job import Document, Lane, Retention
 from hybrid_ocr_core.options import JobOptions, Mode, PageSelection, parse_languages, parse_outputs
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
-_NO_FILE = "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf"
+_NO_FILE = (
+    "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf;"
+    " or the 'upload_id' that POST /uploads gave for it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class Wishes:
     options: JobOptions
     lane: Lane
     client_reference: str | None
+    retention: Retention
     webhook_url: str | None = None
 
 
@@ -48,6 +54,25 @@ def refuse_other_forms(media_type: str) -> None:
     """
     if media_type != "multipart/form-data":
         raise FileMissing(_NO_FILE)
+
+
+def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str]]:
+    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+
+    Raises:
+        FileMissing: there can be neither.
+        BadRequest: there are both, or the form is malformed.
+    """
+    if request.mimetype == "application/json":
+        form = ImmutableMultiDict(json_form.read(request, UploadSubmission))
+    else:
+        refuse_other_forms(request.mimetype)
+        form = request.form
+    ids = form.getlist("upload_id")
+    if len(ids) + len(request.files.getlist("file")) > 1:
+        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
+    others = ImmutableMultiDict((name, text) for name, text in form.items(multi=True) if name != "upload_id")
+    return ids[0] if ids else None, others
 
 
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
@@ -68,12 +93,7 @@ def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload
     Raises:
         FileEmpty, FileTooLarge, UnsupportedMediaType.
     """
-    head = stream.read(media.SNIFF_BYTES)
-    if not head:
-        raise FileEmpty("the file has no bytes")
-    media_type = media.sniff(head)
-    if media_type is None:
-        raise UnsupportedMediaType(f"the content is none of: {', '.join(media.MEDIA_TYPES)}")
+    media_type = kind_of(stream.read(media.SNIFF_BYTES))
     size, sha256 = _measure(stream)
     if size > max_bytes:
         raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
@@ -81,10 +101,28 @@ def read_document(stream: IO[bytes], *, filename: str, max_bytes: int) -> Upload
     return Upload(stream=stream, document=document)
 
 
+def kind_of(head: bytes) -> str:
+    """The media type of a document by its first bytes.
+
+    Raises:
+        FileEmpty, UnsupportedMediaType.
+    """
+    if not head:
+        raise FileEmpty("the file has no bytes")
+    media_type = media.sniff(head)
+    if media_type is None:
+        raise UnsupportedMediaType(f"the content is none of: {', '.join(media.MEDIA_TYPES)}")
+    return media_type
+
+
 def read_wishes(
-    form: ImmutableMultiDict[str, str], *, languages: tuple[str, ...], allow_private_webhooks: bool = False
+    form: ImmutableMultiDict[str, str],
+    *,
+    languages: tuple[str, ...],
+    retention: RetentionSettings,
+    allow_private_webhooks: bool = False,
 ) -> Wishes:
-    """Take the options, the priority, the label and the webhook.
+    """Take the options, the priority, the label, how long things are to be kept, and the webhook.
 
     Raises:
         BadRequest: a field is unknown, malformed or given twice.
@@ -107,8 +145,27 @@ def read_wishes(
         options=options,
         lane=Lane(asked.priority or Lane.NORMAL),
         client_reference=asked.client_reference or None,
+        retention=_retention(asked, retention),
         webhook_url=asked.webhook_url or None,
     )
+
+
+def _retention(asked: JobForm, settings: RetentionSettings) -> Retention:
+    """What was submitted is kept no longer than the job."""
+    usual = settings.usual
+    days = _days("retention_days", asked.retention_days, usual.days, most=settings.most_days)
+    usual_source_days = min(usual.source_days, days)
+    return Retention(
+        days=days,
+        source_days=_days("source_retention_days", asked.source_retention_days, usual_source_days, most=days),
+    )
+
+
+def _days(name: str, asked: int | Literal[""], usual: int, *, most: int) -> int:
+    days = usual if asked == "" else asked
+    if days > most:
+        raise BadRequest(f"{name}: {most} at most")
+    return days
 
 
 def _measure(stream: IO[bytes]) -> tuple[int, str]:

@@ -36,6 +36,8 @@ class Batch:
     created_at: dt.datetime
     client_reference: str | None
     files: tuple[JobId | Refusal, ...]
+    #: When it is gone; its jobs have days of their own.
+    expires_at: dt.datetime
 
     @property
     def jobs(self) -> list[JobId]:

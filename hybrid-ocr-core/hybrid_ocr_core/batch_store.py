@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import BatchNotFound, NewerSchema
 from hybrid_ocr_core.idempotency import KeyedRequest
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job import Clock, JobId, utc_now
 from hybrid_ocr_core.job_item import COMMON_SCHEMA, SCHEMA, Item, stamp
 from hybrid_ocr_core.table import Key, Put, Table
 
@@ -32,8 +32,9 @@ _IS_NEW = "attribute_not_exists(pk)"
 class BatchStore:
     """The batches of all tenants. Raises ``Unavailable`` from every method when DynamoDB is away."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, clock: Clock = utc_now) -> None:
         self._table = Table(client, table)
+        self._clock = clock
 
     def create(self, batch: Batch, request: KeyedRequest | None = None) -> None:
         """Put a new batch, whose jobs are there. With a keyed request its record is put as well, or neither is.
@@ -49,6 +50,7 @@ class BatchStore:
                     "pk": _pk(batch.id),
                     "sk": f"F#{number:06d}",
                     "v": COMMON_SCHEMA,
+                    "expires_at": _expires_at(batch),
                     "files": [_from_file(file) for file in part],
                 }
                 for number, part in enumerate(parts)
@@ -68,10 +70,11 @@ class BatchStore:
         """Read a batch, strongly consistent.
 
         Raises:
-            BatchNotFound: there is no such batch.
+            BatchNotFound: there is no such batch, or not any more.
         """
         *pages, meta = self._items(batch) or [{}]
-        if meta.get("sk") != _META:
+        # The TTL is late, and may take the pages first.
+        if meta.get("sk") != _META or meta["expires_at"] <= self._clock().timestamp():
             raise BatchNotFound("there is no such batch")
         if int(meta["v"]) > SCHEMA:
             raise NewerSchema(int(meta["v"]), SCHEMA)
@@ -79,6 +82,7 @@ class BatchStore:
             id=batch,
             created_at=dt.datetime.fromisoformat(meta["created_at"]),
             client_reference=meta.get("client_reference"),
+            expires_at=dt.datetime.fromtimestamp(int(meta["expires_at"]), dt.UTC),
             files=tuple(_to_file(batch.tenant, file) for page in pages for file in page["files"]),
         )
 
@@ -97,8 +101,19 @@ def _pk(batch: BatchId) -> str:
     return f"T#{batch.tenant}#B#{batch.batch_id}"
 
 
+def _expires_at(batch: Batch) -> int:
+    """For DynamoDB's TTL, which may remove the items of a batch in any order: there are no objects that they name."""
+    return int(batch.expires_at.timestamp())
+
+
 def _from_batch(batch: Batch) -> Item:
-    item: Item = {"pk": _pk(batch.id), "sk": _META, "v": COMMON_SCHEMA, "created_at": stamp(batch.created_at)}
+    item: Item = {
+        "pk": _pk(batch.id),
+        "sk": _META,
+        "v": COMMON_SCHEMA,
+        "created_at": stamp(batch.created_at),
+        "expires_at": _expires_at(batch),
+    }
     if batch.client_reference is not None:
         item["client_reference"] = batch.client_reference
     return item

@@ -36,7 +36,7 @@ from hybrid_ocr_core.chunk import Chunk, ChunkId, ChunkLease
 from hybrid_ocr_core.errors import ChunkExhausted, ChunkHome, JobNotFound, LeaseHeld, LeaseLost
 from hybrid_ocr_core.event_store import written_with
 from hybrid_ocr_core.job import Clock, EventId, JobFailure, JobId, JobStatus, utc_now
-from hybrid_ocr_core.job_item import Item, key_of, milliseconds
+from hybrid_ocr_core.job_item import KEEP, Item, keep_values, key_of, milliseconds
 from hybrid_ocr_core.table import Key, Table, Write
 
 if TYPE_CHECKING:
@@ -162,13 +162,14 @@ class ChunkStore:
         now = self._clock()
         failed = _of_job(
             lease.chunk,
-            update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
+            update=f"SET #status = :failed, failure = :failure, updated_at = :stamp, {KEEP} ADD version :one"
             " REMOVE open_shard, sweep_at, last_error",
             values={
                 ":failed": JobStatus.FAILED,
                 ":failure": job_item.from_failure(failure),
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
+                **keep_values(now),
             },
         )
         writes = [_look(lease), failed]

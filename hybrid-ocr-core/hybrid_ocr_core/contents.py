@@ -43,6 +43,10 @@ class Contents:
         """The leader is of no use any more, being FAILED or erased: let this job lead, unless another one does."""
         self._write(job, CONDITIONS["succeed"], {":before": before.job_id})
 
+    def lead_from_now_on(self, job: Job) -> None:
+        """What comes later shall have the result of this job, whichever was first."""
+        self._write(job, "", {})
+
     def _write(self, job: Job, condition: str, values: Item) -> str:
         _, item = self._table.update(
             Write(

@@ -20,19 +20,17 @@ from enum import Enum, auto
 from hybrid_ocr_core import trace
 from hybrid_ocr_core.contents import Contents
 from hybrid_ocr_core.errors import (
-    IdempotencyMismatch,
     JobErased,
     JobFinished,
     JobNotFound,
-    KeyUsed,
     NewerSchema,
     NotToBeFollowed,
     Unavailable,
 )
-from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Clock, Ended, EventId, Job, JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore, OpenLane
+from hybrid_ocr_core.once import REFUSED, Once
 from hybrid_ocr_core.places import Places, TenantLane
 from hybrid_ocr_core.usage import Usage
 
@@ -84,25 +82,25 @@ class Dispatch:
         self._sleep = sleep
         self._announce = announce
 
-    def accept(self, job: Job, request: KeyedRequest | None = None) -> Job:
+    def accept(self, job: Job, *once: Once) -> Job:
         """Commit a new job, and send its message if there is a place for it.
 
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
-            KeyUsed, IdempotencyMismatch: nor was it here, for the key of the request is taken.
+            One of ``once.REFUSED``: nor was it here, for another job was made of what makes one only.
         """
-        job = self.commit(job, request)
+        job = self.commit(job, *once)
         # A crash here leaves a QUEUED job without a message: the item is the outbox, and the sweeper sends it after a
         # lease. If it is held, whoever leaves a place finds its ticket, and the end of its leader finds itself.
         self.send([job])
         return job
 
-    def commit(self, job: Job, request: KeyedRequest | None = None) -> Job:
+    def commit(self, job: Job, *once: Once) -> Job:
         """Put a new job into the table: held, while there is no place for it, or another job reads the same content.
 
         Raises:
             Unavailable: DynamoDB is away, and nothing was accepted.
-            KeyUsed, IdempotencyMismatch: nor was it here, for the key of the request is taken.
+            One of ``once.REFUSED``: nor was it here, for another job was made of what makes one only.
         """
         leader, is_running = self._leader_of(job)
         # A crash here leaves a follower of the leader, or a leader of its content, that does not exist; both are told
@@ -114,8 +112,8 @@ class Dispatch:
             self._places.wait(job)
         # A crash here leaves a ticket of a job that does not exist, torn up when its turn comes.
         try:
-            self._jobs.create(job, request)
-        except (KeyUsed, IdempotencyMismatch):
+            self._jobs.create(job, *once)
+        except REFUSED:
             # What stands above of a crash holds here as well: a place may be left, until somebody waits for it.
             with contextlib.suppress(Unavailable):
                 self.ended(job.ended)
@@ -141,6 +139,10 @@ class Dispatch:
     def _leader_of(self, job: Job) -> tuple[JobId | None, bool]:
         """The job whose result this one shall use, if any, and whether that is still to come."""
         if self._contents is None:
+            return None, False
+        if job.rerun_of is not None:
+            # Who asks for that wants the document read; those who send it later shall have the newer result.
+            self._contents.lead_from_now_on(job)
             return None, False
         leader = self._contents.lead(job)
         if leader is None:

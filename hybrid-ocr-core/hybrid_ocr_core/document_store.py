@@ -2,14 +2,16 @@
 
     jobs/<tenant>/<job_id>/source                        what was submitted
     jobs/<tenant>/<job_id>/<attempt>/<revision>/<file>   what one attempt made
+    uploads/<tenant>/<upload_id>                         what a client sends here itself, and may change at any time
 
 Result keys are per attempt: a stale worker writes beside the winner's files, never over them.
 
-IAM: s3:PutObject, GetObject, DeleteObject on jobs/*, ListBucket with that prefix.
+IAM: s3:PutObject, GetObject, DeleteObject on jobs/* and uploads/*, ListBucket with these prefixes.
 """
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import re
@@ -23,8 +25,10 @@ from botocore.exceptions import ClientError
 
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
-from hybrid_ocr_core.errors import HybridOcrError, Unavailable
+from hybrid_ocr_core.direct_upload import Arrived, DirectUpload, Form, UploadId
+from hybrid_ocr_core.errors import HybridOcrError, Unavailable, UploadIncomplete
 from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.media import SNIFF_BYTES
 from hybrid_ocr_core.transfer import Outgoing, RawBody, Transfer, nobody_minds
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _PART = "S3"
+_GONE = {"NoSuchKey", "404"}
 
 #: Result format -> (file name in S3, content type of the download). No type that a browser would execute.
 FILES = {
@@ -60,6 +65,14 @@ class StoredObject:
     stored_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUpload:
+    """An object below ``uploads/``."""
+
+    key: str
+    stored_at: dt.datetime
+
+
 class DocumentStore:
     """Uploads, downloads and presigned URLs. Raises ``Unavailable`` from every method when S3 is away.
 
@@ -80,6 +93,97 @@ class DocumentStore:
                 Body=cast("IO[bytes]", Outgoing(_PART, stream)),
                 ContentType=media_type,
             )
+
+    def presign_upload(self, upload: DirectUpload, *, seconds: int) -> Form:
+        """A form by which anyone can store this upload for so long, as often as they like: the last one counts.
+
+        S3 refuses any other size, type or key.
+        """
+        bound = {"Content-Type": upload.media_type, "success_action_status": "201"}
+        form = self._public_client.generate_presigned_post(
+            self._bucket,
+            _upload_key(upload.id),
+            Fields=dict(bound),
+            Conditions=[
+                *({name: value} for name, value in bound.items()),
+                ["content-length-range", upload.bytes, upload.bytes],
+            ],
+            ExpiresIn=seconds,
+        )
+        return Form(url=form["url"], fields=form["fields"])
+
+    def look_at_upload(self, upload: UploadId) -> Arrived:
+        """What lies there now, by one request for its first bytes.
+
+        Raises:
+            UploadIncomplete: nothing does.
+        """
+        with unavailable_on_error(_PART):
+            try:
+                found = self._client.get_object(
+                    Bucket=self._bucket, Key=_upload_key(upload), Range=f"bytes=0-{SNIFF_BYTES - 1}"
+                )
+            except ClientError as error:
+                # An object without any bytes has no first ones either.
+                if error.response["Error"]["Code"] in {*_GONE, "InvalidRange"}:
+                    raise UploadIncomplete("nothing has arrived yet: POST the file to the url of the upload") from error
+                raise
+            total = int(found["ContentRange"].rpartition("/")[2])
+            return Arrived(head=b"".join(_blocks(found)), bytes=total, etag=found["ETag"])
+
+    def pin_upload(self, upload: UploadId, seen: Arrived, job: JobId, media_type: str) -> str:
+        """Make the very bytes that were seen a job's source, by a copy within S3; returns their SHA-256.
+
+        The upload's form may be good still, so its object can change at any time; the copy cannot.
+
+        Raises:
+            UploadIncomplete: they were replaced meanwhile, or are gone.
+        """
+        key = f"{_prefix(job)}source"
+        with unavailable_on_error(_PART):
+            try:
+                copy = self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    CopySource={"Bucket": self._bucket, "Key": _upload_key(upload)},
+                    CopySourceIfMatch=seen.etag,
+                    ContentType=media_type,
+                    MetadataDirective="REPLACE",
+                    # So S3 itself reads and hashes them, and they do not pass through here, however many they are.
+                    ChecksumAlgorithm="SHA256",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {*_GONE, "PreconditionFailed"}:
+                    raise UploadIncomplete("it was sent anew at this very moment; try again") from error
+                raise
+            checksum = copy["CopyObjectResult"].get("ChecksumSHA256")
+            if checksum:
+                return base64.b64decode(checksum).hex()
+            # The local emulator does not hash what it copies.
+            digest = hashlib.sha256()
+            for block in _blocks(self._client.get_object(Bucket=self._bucket, Key=key)):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def delete_upload(self, upload: UploadId) -> None:
+        """Delete what was pinned."""
+        with unavailable_on_error(_PART):
+            self._client.delete_object(Bucket=self._bucket, Key=_upload_key(upload))
+
+    def uploads(self) -> Iterator[StoredUpload]:
+        """Every upload there is."""
+        with unavailable_on_error(_PART):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="uploads/"):
+                for found in page.get("Contents", []):
+                    yield StoredUpload(key=found["Key"], stored_at=found["LastModified"])
+
+    def copy_source(self, of: Job, job: JobId) -> None:
+        """Copy what was submitted within S3, for another job to read.
+
+        Raises:
+            SourceMissing: it is gone.
+        """
+        self._copy(f"{_prefix(of.id)}source", f"{_prefix(job)}source", of.document.media_type)
 
     def get_source(self, job: Job, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Bring the submitted bytes to ``path`` and check that they are the very ones.
@@ -111,19 +215,7 @@ class DocumentStore:
             SourceMissing: it is gone.
         """
         name, media_type = FILES[output]
-        with unavailable_on_error(_PART):
-            try:
-                self._client.copy_object(
-                    Bucket=self._bucket,
-                    Key=f"{_prefix(job)}{attempt}/0/{name}",
-                    CopySource={"Bucket": self._bucket, "Key": _result_key(leader, output)},
-                    ContentType=media_type,
-                    MetadataDirective="REPLACE",
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                    raise SourceMissing("the other job's result is gone") from error
-                raise
+        self._copy(_result_key(leader, output), f"{_prefix(job)}{attempt}/0/{name}", media_type)
 
     def get_result(self, job: Job, output: str, path: Path, still_wanted: Callable[[], None] = nobody_minds) -> None:
         """Bring a result file of a DONE job to ``path``.
@@ -215,6 +307,11 @@ class DocumentStore:
             ExpiresIn=seconds,
         )
 
+    def delete_source(self, job: JobId) -> None:
+        """Delete what was submitted; the results stay."""
+        with unavailable_on_error(_PART):
+            self._client.delete_object(Bucket=self._bucket, Key=f"{_prefix(job)}source")
+
     def purge(self, job: JobId) -> int:
         """Delete every object of a job; returns how many. The caller has left the tombstone before."""
         return self._delete_all(_prefix(job))
@@ -233,7 +330,7 @@ class DocumentStore:
                         stored_at=found["LastModified"],
                     )
 
-    def delete(self, found: StoredObject) -> None:
+    def delete(self, found: StoredObject | StoredUpload) -> None:
         """Delete one object."""
         with unavailable_on_error(_PART):
             self._client.delete_object(Bucket=self._bucket, Key=found.key)
@@ -252,6 +349,21 @@ class DocumentStore:
                 ContentType=media_type,
             )
 
+    def _copy(self, key: str, to: str, media_type: str) -> None:
+        with unavailable_on_error(_PART):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=to,
+                    CopySource={"Bucket": self._bucket, "Key": key},
+                    ContentType=media_type,
+                    MetadataDirective="REPLACE",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                    raise SourceMissing("the other job's file is gone") from error
+                raise
+
     def _get(self, key: str, path: Path, still_wanted: Callable[[], None]) -> str:
         """Bring an object to ``path``; returns its sha256."""
         digest = hashlib.sha256()
@@ -259,7 +371,7 @@ class DocumentStore:
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
-                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                if error.response["Error"]["Code"] in _GONE:
                     raise SourceMissing("the submitted file is not in the bucket") from error
                 raise
             with path.open("wb") as file:
@@ -299,6 +411,10 @@ def _blocks(found: GetObjectOutputTypeDef, still_wanted: Callable[[], None] = no
 
 def _prefix(job: JobId) -> str:
     return f"jobs/{job.tenant}/{job.job_id}/"
+
+
+def _upload_key(upload: UploadId) -> str:
+    return f"uploads/{upload.tenant}/{upload.upload_id}"
 
 
 def _chunk_key(chunk: ChunkId) -> str:

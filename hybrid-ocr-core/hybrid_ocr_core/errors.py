@@ -3,13 +3,20 @@
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
 ├── RequestError                   the caller must change the request
-│   ├── BadRequest · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage · WebhookUrlDenied
+│   ├── BadRequest · InvalidCursor · FileMissing · FileEmpty · FileTooLarge · UnsupportedLanguage ·
+│   │   WebhookUrlDenied
 │   ├── UnsupportedMediaType       also ends a job when the worker sees more than the API did
 │   └── IdempotencyMismatch        the Idempotency-Key belongs to another request
 ├── KeyUsed(made)                  an earlier request with this Idempotency-Key made that job or batch
 ├── JobNotFound                    unknown, or another tenant's
-│   └── JobErased                  there is a tombstone
+│   ├── JobErased                  there is a tombstone
+│   └── JobExpired                 there is one, for the job was kept for as long as it was to be
+├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
+├── UploadNotFound                 unknown, or another tenant's
+├── UploadIncomplete               its bytes are not there, or not all of them
+├── UploadUsed(made)               it became a job before
+├── UploadExpired                  nobody submitted it in time
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
 ├── JobFinished(job)               terminal already; the message can go
@@ -54,7 +61,10 @@ REQUEST_CODES = frozenset(
         "unauthorized",
         "forbidden",
         "not_found",
+        "job_expired",
+        "source_gone",
         "bad_request",
+        "invalid_cursor",
         "file_missing",
         "file_empty",
         "file_too_large",
@@ -62,6 +72,9 @@ REQUEST_CODES = frozenset(
         "unsupported_language",
         "webhook_url_denied",
         "idempotency_mismatch",
+        "upload_incomplete",
+        "upload_used",
+        "upload_expired",
         "quota_exceeded",
         "rate_limited",
         "unavailable",
@@ -92,6 +105,12 @@ class BadRequest(RequestError):
     """A field is malformed."""
 
     code = "bad_request"
+
+
+class InvalidCursor(RequestError):
+    """It does not continue the list that is asked for."""
+
+    code = "invalid_cursor"
 
 
 class FileMissing(RequestError):
@@ -158,10 +177,51 @@ class JobErased(JobNotFound):
         self.ended = ended
 
 
+class JobExpired(JobNotFound):
+    """There was such a job; it was kept for as long as it was to be."""
+
+    code = "job_expired"
+
+
+class SourceGone(HybridOcrError):
+    """The document of a job is not kept any more, or was deleted past this service."""
+
+    code = "source_gone"
+
+
 class BatchNotFound(HybridOcrError):
     """There is no such batch for this tenant."""
 
     code = "not_found"
+
+
+class UploadNotFound(HybridOcrError):
+    """There is no such upload for this tenant."""
+
+    code = "not_found"
+
+
+class UploadIncomplete(HybridOcrError):
+    """The bytes of an upload are not in S3, or not all of them."""
+
+    code = "upload_incomplete"
+    retryable = True
+
+
+class UploadUsed(HybridOcrError):
+    """An upload becomes one job, and this one has. ``made`` is the job's id."""
+
+    code = "upload_used"
+
+    def __init__(self, made: str) -> None:
+        super().__init__(f"it became the job {made}")
+        self.made = made
+
+
+class UploadExpired(HybridOcrError):
+    """An upload was not submitted in time."""
+
+    code = "upload_expired"
 
 
 class LeaseHeld(HybridOcrError):

@@ -12,6 +12,8 @@ from hybrid_ocr_core.options import JobOptions
 Clock = Callable[[], dt.datetime]
 
 DEFAULT_TENANT = "default"
+#: No job is kept for longer after its end.
+LONGEST_RETENTION_DAYS = 365
 
 
 def utc_now() -> dt.datetime:
@@ -102,6 +104,14 @@ class Document:
     bytes: int
     sha256: str
     pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days after its end a job is kept, and for how many of them what was submitted."""
+
+    days: int = LONGEST_RETENTION_DAYS
+    source_days: int = LONGEST_RETENTION_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +206,12 @@ class Job:
     followers: frozenset[str] = frozenset()
     #: The batch that it was submitted in, if any.
     batch_id: str | None = None
+    #: The job whose document this one reads again, if it does.
+    rerun_of: str | None = None
+    retention: Retention = Retention()
+    #: Set with its end: when it is gone, and when what was submitted is.
+    expires_at: dt.datetime | None = None
+    source_expires_at: dt.datetime | None = None
     #: The request that submitted it; see ``trace``.
     traceparent: str | None = None
     #: When it was claimed last, if it was.

@@ -19,6 +19,7 @@ from hybrid_ocr_core.job import (
     Lane,
     Progress,
     Result,
+    Retention,
     Stage,
     Triage,
 )
@@ -33,9 +34,21 @@ SCHEMA = 2
 #: What an item says that older versions may read as well.
 COMMON_SCHEMA = 1
 OPEN_SHARD = "OPEN"
+KEPT_SHARD = "KEPT"
 #: What ``to_stage`` needs of an item.
 STAGE = ("version", "status", "lane")
 _META = "META"
+
+_DAY = dt.timedelta(days=1)
+#: A part of each write that ends a job: from now on its days are counted. What is kept goes when ``kept_next`` has
+#: passed, and all of it when ``kept_until`` has.
+KEEP = (
+    "kept_shard = :kept, kept_until = if_not_exists(kept_for, :longest) + :ended,"
+    " source_until = if_not_exists(source_kept_for, :longest) + :ended,"
+    " kept_next = if_not_exists(source_kept_for, :longest) + :ended"
+)
+#: What a job that has not ended does not have.
+KEPT = "kept_shard, kept_until, source_until, kept_next"
 
 
 def key_of(job: JobId) -> Item:
@@ -59,6 +72,17 @@ def stamp(time: dt.datetime) -> str:
     return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def listed_at(job: Job) -> str:
+    """Where a job stands in the list of its tenant: by the time of its creation; no two jobs have the same."""
+    return f"{milliseconds(job.created_at):015d}#{job.job_id}"
+
+
+def keep_values(now: dt.datetime) -> Item:
+    """For ``KEEP``."""
+    longest = Retention().days * _DAY
+    return {":kept": KEPT_SHARD, ":longest": _whole_milliseconds(longest), ":ended": milliseconds(now)}
+
+
 def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
@@ -71,10 +95,13 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         "attempt": job.attempt,
         "budget_used": job.budget_used,
         "created_at": stamp(job.created_at),
+        "listed_at": listed_at(job),
         "updated_at": stamp(job.updated_at),
         "document": from_document(job.document),
         "options": from_options(job.options),
         "lane": job.lane.value,
+        "kept_for": _whole_milliseconds(job.retention.days * _DAY),
+        "source_kept_for": _whole_milliseconds(job.retention.source_days * _DAY),
         "resends": job.resends,
         "open_shard": OPEN_SHARD,
         "sweep_at": sweep_at,
@@ -89,6 +116,8 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
         item |= {"v": SCHEMA, "webhook_url": job.webhook_url}
     if job.batch_id is not None:
         item["batch_id"] = job.batch_id
+    if job.rerun_of is not None:
+        item["rerun_of"] = job.rerun_of
     if job.traceparent is not None:
         item["traceparent"] = job.traceparent
     return item
@@ -103,7 +132,6 @@ def to_job(item: Item) -> Job:
     schema = int(item.get("v", 1))
     if schema > SCHEMA:
         raise NewerSchema(schema, SCHEMA)
-    lease = item.get("lease_expires_at")
     started_at = item.get("started_at")
     progress = item.get("progress")
     return Job(
@@ -125,8 +153,12 @@ def to_job(item: Item) -> Job:
         followers=frozenset(item.get("followers", ())),
         batch_id=item.get("batch_id"),
         traceparent=item.get("traceparent"),
+        rerun_of=item.get("rerun_of"),
+        retention=_to_retention(item),
+        expires_at=_to_time(item.get("kept_until")),
+        source_expires_at=_to_time(item.get("source_until")),
         started_at=None if started_at is None else dt.datetime.fromisoformat(started_at),
-        lease_expires_at=None if lease is None else dt.datetime.fromtimestamp(int(lease) / 1000, dt.UTC),
+        lease_expires_at=_to_time(item.get("lease_expires_at")),
         progress=None
         if progress is None
         else Progress(pages_done=int(progress["pages_done"]), pages_total=int(progress["pages_total"])),
@@ -138,6 +170,21 @@ def to_job(item: Item) -> Job:
         chunks=int(item.get("chunks", 0)),
         chunks_left=int(item.get("chunks_left", 0)),
     )
+
+
+def _to_retention(item: Item) -> Retention:
+    if "kept_for" not in item:
+        return Retention()  # submitted before there was a choice
+    day = _whole_milliseconds(_DAY)
+    return Retention(days=int(item["kept_for"]) // day, source_days=int(item["source_kept_for"]) // day)
+
+
+def _to_time(moment: Decimal | None) -> dt.datetime | None:
+    return None if moment is None else dt.datetime.fromtimestamp(int(moment) / 1000, dt.UTC)
+
+
+def _whole_milliseconds(span: dt.timedelta) -> int:
+    return span // dt.timedelta(milliseconds=1)
 
 
 def to_lane(item: Item) -> Lane:

@@ -17,6 +17,8 @@ The state table (the README shows the same; a test holds the two together):
     QUEUED or lease expired     exhaust   attempt = :seen, budget used up                     FAILED
     QUEUED or lease expired     resend    sweep_at = :seen                                    unchanged
     FAILED                      redrive   status = FAILED                                     QUEUED, held, budget anew
+    DONE or FAILED              forget    kept_next = :seen, source_until <= :now             its source goes
+    DONE or FAILED              expire    kept_until <= :now                                  erased, attempt + 1
     any                         erase     attribute_exists(pk)                                erased, attempt + 1
 
 Three rules hold for each of them:
@@ -33,10 +35,12 @@ The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that som
 terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
 conditional write on the item.
 
+The sparse index ``kept`` (``kept_shard``, ``kept_next``) holds those that have ended, until they expire.
+
 The writes that end a job (complete, fail, exhaust) write its event, too, where it has a ``webhook_url``: in one
 transaction, which needs no rights of its own. Without one they are single writes.
 
-IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its index ``open``.
+IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its indexes ``open`` and ``kept``.
 """
 
 from __future__ import annotations
@@ -54,14 +58,15 @@ from hybrid_ocr_core.errors import (
     AttemptsExhausted,
     ChunksOut,
     JobErased,
+    JobExpired,
     JobFinished,
     JobNotFound,
     LeaseHeld,
     LeaseLost,
     NotToBeFollowed,
+    SourceGone,
 )
 from hybrid_ocr_core.event_store import EventStore, written_with
-from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import (
     Clock,
     Document,
@@ -78,7 +83,8 @@ from hybrid_ocr_core.job import (
     Stage,
     utc_now,
 )
-from hybrid_ocr_core.job_item import OPEN_SHARD, Item, key_of, milliseconds
+from hybrid_ocr_core.job_item import KEEP, KEPT, KEPT_SHARD, OPEN_SHARD, Item, keep_values, key_of, milliseconds
+from hybrid_ocr_core.once import Once
 from hybrid_ocr_core.places import PLACES, TenantLane, where_of
 from hybrid_ocr_core.table import Put, Table, Write
 
@@ -86,6 +92,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _OPEN_INDEX = "open"
+_KEPT_INDEX = "kept"
 #: Not a job: the item by which the sweepers of a fleet take turns.
 _TURN = {"pk": "SWEEP", "sk": "TURN"}
 
@@ -126,6 +133,13 @@ HELD_CONDITIONS = {
     "follow": "attribute_not_exists(erased_at) AND #status IN (:queued, :processing)"
     " AND (attribute_not_exists(followers) OR size(followers) < :most)",
 }
+#: Those around a job whose days are counted. Where it runs again there is no ``kept_until``.
+KEPT_CONDITIONS = {
+    "forget": "attribute_not_exists(erased_at) AND kept_next = :seen AND source_until <= :now AND kept_until > :now",
+    "forgotten": "attribute_exists(source_gone_at) AND attribute_exists(kept_until)",
+    "expire": "attribute_not_exists(erased_at) AND kept_until <= :now",
+    "redrive": "attribute_not_exists(source_gone_at)",
+}
 _FENCED = {**CONDITIONS, "split": SPLIT_CONDITIONS["split"]}
 
 
@@ -137,6 +151,14 @@ class OpenJob:
     sweep_at: int
     resends: int
     is_erased: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptJob:
+    """An entry of the index ``kept``: possibly stale, too."""
+
+    job: JobId
+    kept_next: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,25 +208,26 @@ class JobStore:
         #: That those with a ``webhook_url`` have ended.
         self.events = EventStore(client, table, clock=clock)
 
-    def create(self, job: Job, request: KeyedRequest | None = None) -> None:
+    def create(self, job: Job, *once: Once) -> None:
         """Put a new QUEUED job. From here on it is accepted: the item is the outbox for its message.
 
-        With a keyed request its record is put as well, or neither is.
+        What it may be made of once only is written as well, or neither is.
 
         Raises:
-            KeyUsed, IdempotencyMismatch: the key is taken; there is no such job.
+            One of ``once.REFUSED``: another job was made of that; there is no such job as this.
         """
         # Whoever leaves a place looks after those that are held; the sweeper does so for good measure only.
         patience = _RESEND_CAP if job.is_held else self._lease
         item = job_item.from_job(job, sweep_at=milliseconds(job.created_at + patience))
         # The id is 128 random bits, so an item that is there is our own: the first response was lost.
-        if request is None:
-            self._table.put(item, condition=CONDITIONS["create"])
-        else:
+        if once:
             new = Put(item=item, condition=CONDITIONS["create"])
-            written, refused = self._table.transact([request.record(job.job_id), new])
+            written, refused = self._table.transact([*(one.record(job.job_id) for one in once), new])
             if not written:
-                request.check(refused[0], made=job.job_id)
+                for one, found in zip(once, refused, strict=False):  # the last one is the job's
+                    one.check(found, made=job.job_id)
+        else:
+            self._table.put(item, condition=CONDITIONS["create"])
         metrics.job_created(job)
 
     def get(self, job: JobId) -> Job:
@@ -212,8 +235,11 @@ class JobStore:
 
         Raises:
             JobNotFound: no such job, or it was erased.
+            JobExpired: it was kept for as long as it was to be.
         """
         item = self._table.get(key_of(job))
+        if "expired" in item or self._has_expired(item):
+            raise JobExpired("the job was kept for as long as it was to be")
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
         return job_item.to_job(item)
@@ -241,7 +267,8 @@ class JobStore:
             return True
         if not item:
             raise JobNotFound("there is no such job")
-        is_done = "erased_at" not in item and item.get("status") == JobStatus.DONE
+        is_gone = "erased_at" in item or self._has_expired(item)
+        is_done = not is_gone and item.get("status") == JobStatus.DONE
         if is_done and not item["result"]["failed_pages"]:
             return False
         raise NotToBeFollowed("its result will be of no use")
@@ -271,9 +298,13 @@ class JobStore:
         return None
 
     def get_all(self, jobs: Sequence[JobId]) -> dict[JobId, Job]:
-        """Read many, each strongly consistent; those that do not exist or were erased are left out."""
+        """Read many, each strongly consistent; those that do not exist, were erased or expired are left out."""
         items = self._table.get_all([key_of(job) for job in jobs])
-        return {job_item.id_of(item): job_item.to_job(item) for item in items if "erased_at" not in item}
+        return {
+            job_item.id_of(item): job_item.to_job(item)
+            for item in items
+            if "erased_at" not in item and not self._has_expired(item)
+        }
 
     def stages(self, jobs: Sequence[JobId]) -> dict[JobId, Stage]:
         """Where each job stands, strongly consistent; those that do not exist or were erased are left out."""
@@ -361,13 +392,14 @@ class JobStore:
             "complete",
             event=written_with(event, JobStatus.DONE, None, now) if lease.has_webhook else None,
             update="SET #status = :done, #result = :result, document = :document, progress = :progress,"
-            " updated_at = :stamp REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
+            f" updated_at = :stamp, {KEEP} REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
                 ":done": JobStatus.DONE,
                 ":result": job_item.from_result(result),
                 ":document": job_item.from_document(document),
                 ":progress": job_item.from_progress(progress),
                 ":stamp": job_item.stamp(now),
+                **keep_values(now),
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
@@ -386,12 +418,13 @@ class JobStore:
             lease,
             "fail",
             event=written_with(event, JobStatus.FAILED, failure.code, now) if lease.has_webhook else None,
-            update="SET #status = :failed, failure = :failure, updated_at = :stamp"
+            update=f"SET #status = :failed, failure = :failure, updated_at = :stamp, {KEEP}"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at, last_error",
             values={
                 ":failed": JobStatus.FAILED,
                 ":failure": job_item.from_failure(failure),
                 ":stamp": job_item.stamp(now),
+                **keep_values(now),
             },
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
@@ -472,7 +505,7 @@ class JobStore:
             job.id,
             condition=CONDITIONS["exhaust"],
             event=written_with(event, JobStatus.FAILED, failure.code, now) if job.webhook_url else None,
-            update="SET #status = :failed, failure = :failure, updated_at = :stamp ADD version :one"
+            update=f"SET #status = :failed, failure = :failure, updated_at = :stamp, {KEEP} ADD version :one"
             " REMOVE #owner, lease_expires_at, open_shard, sweep_at",
             values={
                 ":queued": JobStatus.QUEUED,
@@ -484,6 +517,7 @@ class JobStore:
                 ":now": milliseconds(now),
                 ":one": 1,
                 ":stamp": job_item.stamp(now),
+                **keep_values(now),
             },
         )
         is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
@@ -548,9 +582,10 @@ class JobStore:
         now = self._clock()
         written, item = self._update(
             job,
-            condition=CONDITIONS["redrive"],
+            condition=f"{CONDITIONS['redrive']} AND {KEPT_CONDITIONS['redrive']}",
             update="SET #status = :queued, held = :true, budget_used = :zero, resends = :zero, open_shard = :shard,"
-            " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure, split_by, chunks, chunks_left",
+            " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure, split_by, chunks, chunks_left,"
+            f" {KEPT}",
             values={
                 ":failed": JobStatus.FAILED,
                 ":queued": JobStatus.QUEUED,
@@ -564,6 +599,8 @@ class JobStore:
         )
         if not item or "erased_at" in item:
             raise JobNotFound("there is no such job")
+        if not written and "source_gone_at" in item:
+            raise SourceGone("the document is not kept any more")
         if written:
             metrics.job_moved("redrive", job_item.to_lane(item))
         # A lost response shows our own QUEUED; sending once more than needed is harmless.
@@ -577,27 +614,84 @@ class JobStore:
         Raises:
             JobNotFound: no such job; erasing twice is no error.
         """
+        written, item = self._bury(job, CONDITIONS["erase"])
+        if not written and "erased_at" not in item:
+            raise JobNotFound("there is no such job")
+        if written:
+            metrics.job_moved("erase", job_item.to_lane(item))
+        return job_item.to_ended(item)
+
+    def expire(self, entry: KeptJob) -> bool:
+        """Its days are over: leave a tombstone, as ``erase`` does, that says so. False when they are not."""
+        written, item = self._bury(
+            entry.job,
+            KEPT_CONDITIONS["expire"],
+            sets=", expired = :true",
+            values={":true": True, ":now": milliseconds(self._clock())},
+        )
+        if written:
+            metrics.job_moved("expire", job_item.to_lane(item))
+        return written or "expired" in item
+
+    def _bury(
+        self, job: JobId, condition: str, *, sets: str = "", values: Mapping[str, Any] | None = None
+    ) -> tuple[bool, Item]:
         now = self._clock()
-        written, item = self._update(
+        return self._update(
             job,
-            condition=CONDITIONS["erase"],
+            condition=condition,
             update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
-            " expires_at = :expires ADD attempt :one, version :one"
+            f" expires_at = :expires{sets} ADD attempt :one, version :one"
             " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left, held, traceparent",
+            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of, traceparent,"
+            f" kept_for, source_kept_for, source_gone_at, {KEPT}",
             values={
                 ":stamp": job_item.stamp(now),
                 ":shard": OPEN_SHARD,
                 ":sweep_at": milliseconds(now + self._lease),
                 ":expires": int((now + _TOMBSTONE_KEPT).timestamp()),
                 ":one": 1,
+                **(values or {}),
             },
         )
-        if not written and "erased_at" not in item:
-            raise JobNotFound("there is no such job")
+
+    def kept_due(self, *, before: dt.datetime, limit: int) -> list[KeptJob]:
+        """Jobs of which something has been kept for long enough, the oldest first; a hint, for it may lag."""
+        due, _ = self._table.query(
+            "kept_shard = :shard AND kept_next < :before",
+            {":shard": KEPT_SHARD, ":before": milliseconds(before)},
+            IndexName=_KEPT_INDEX,
+            Limit=limit,
+        )
+        return [KeptJob(job=job_item.id_of(item), kept_next=int(item["kept_next"])) for item in due]
+
+    def forget(self, entry: KeptJob) -> bool:
+        """Take the right to delete what was submitted, which nobody reads from here on. False when it is not the time.
+
+        A crash between this write and the deletion leaves it to a later sweep, after a lease.
+        """
+        now = self._clock()
+        # Jitter makes the value this call's own.
+        again = milliseconds(now + self._lease * random.uniform(1.0, 1.2))  # noqa: S311 - not cryptography
+        written, item = self._update(
+            entry.job,
+            condition=KEPT_CONDITIONS["forget"],
+            update="SET source_gone_at = :stamp, kept_next = :again, updated_at = :stamp ADD version :one",
+            values={
+                ":seen": entry.kept_next,
+                ":now": milliseconds(now),
+                ":again": again,
+                ":stamp": job_item.stamp(now),
+                ":one": 1,
+            },
+        )
         if written:
-            metrics.job_moved("erase", job_item.to_lane(item))
-        return job_item.to_ended(item)
+            metrics.job_moved("forget", job_item.to_lane(item))
+        return written or item.get("kept_next") == again
+
+    def forgotten(self, entry: KeptJob) -> None:
+        """What was submitted is deleted: the rest is kept until the job expires."""
+        self._update(entry.job, condition=KEPT_CONDITIONS["forgotten"], update="SET kept_next = kept_until")
 
     def purged(self, entry: OpenJob) -> None:
         """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
@@ -630,6 +724,10 @@ class JobStore:
     def ping(self) -> None:
         """Raises Unavailable unless the table answers. It reads, for DescribeTable is served by another part of AWS."""
         self._table.get(_TURN)
+
+    def _has_expired(self, item: Item) -> bool:
+        """Whether or not a sweeper has come by yet."""
+        return "kept_until" in item and item["kept_until"] <= milliseconds(self._clock())
 
     def _why_not_claimed(self, item: Item, now: dt.datetime) -> Exception:
         if not item:

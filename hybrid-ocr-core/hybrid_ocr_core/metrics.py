@@ -27,6 +27,8 @@ _STATES = {
     "exhaust": JobStatus.FAILED,
     "resend": "unchanged",
     "redrive": JobStatus.QUEUED,
+    "forget": "unchanged",
+    "expire": "erased",
     "erase": "erased",
 }
 _WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600)

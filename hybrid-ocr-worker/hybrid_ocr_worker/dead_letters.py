@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_ocr_core.dead_letters import DeadLetter, DeadLetterQueue
 from hybrid_ocr_core.dispatch import Dispatch
-from hybrid_ocr_core.errors import JobNotFound, NewerSchema
+from hybrid_ocr_core.errors import JobNotFound, NewerSchema, SourceGone
 from hybrid_ocr_core.job import JobStatus
 from hybrid_ocr_core.job_store import JobStore
 
@@ -57,6 +57,9 @@ class DeadLetterOffice:
         except JobNotFound:
             self.letters.delete(letter)
             return "deleted: the job was erased"
+        except SourceGone:
+            self.letters.delete(letter)
+            return "deleted: the document is not kept any more"
         if job is not None:
             # A crash here leaves a QUEUED job without a message, for the sweeper, and its letter for the next redrive.
             self.dispatch.offer(job)

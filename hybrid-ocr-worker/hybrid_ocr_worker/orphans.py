@@ -1,5 +1,8 @@
 """Objects that no job points to: uploads that never became jobs, and files of attempts that were not the last word.
 
+What clients sent to S3 themselves goes when it cannot be submitted any more. So it is never asked for whether it became
+a job: if it did, its job has a copy.
+
 Looks at every key of the bucket, so it is a command (``aws_worker.py sweep --orphans``) and not a timer.
 """
 
@@ -10,6 +13,7 @@ import logging
 from collections.abc import Iterator
 from itertools import groupby
 
+from hybrid_ocr_core import direct_upload
 from hybrid_ocr_core.document_store import DocumentStore, StoredObject
 from hybrid_ocr_core.errors import JobNotFound, NewerSchema
 from hybrid_ocr_core.job import Clock, Job, utc_now
@@ -22,7 +26,12 @@ LEAST_AGE = dt.timedelta(hours=1)
 
 
 def remove_orphans(
-    store: JobStore, documents: DocumentStore, *, least_age: dt.timedelta = LEAST_AGE, clock: Clock = utc_now
+    store: JobStore,
+    documents: DocumentStore,
+    *,
+    least_age: dt.timedelta = LEAST_AGE,
+    least_upload_age: dt.timedelta = direct_upload.USABLE,
+    clock: Clock = utc_now,
 ) -> int:
     """Delete them; returns how many.
 
@@ -41,6 +50,11 @@ def remove_orphans(
             if clock() - orphan.stored_at >= least_age:
                 documents.delete(orphan)
                 removed += 1
+    for upload in documents.uploads():
+        # Stored after it was announced, so by then nobody can submit it.
+        if clock() - upload.stored_at >= least_upload_age:
+            documents.delete(upload)
+            removed += 1
     _log.info("Removed %s orphaned objects.", removed, extra={"action": "orphans_removed"})
     return removed
 

@@ -1,4 +1,5 @@
-"""Heals what a crash left: jobs whose message was never sent or got lost, objects of erased jobs.
+"""Heals what a crash left: jobs whose message was never sent or got lost, objects of erased jobs. And lets go of what
+was kept for as long as it was to be.
 
 Safe in many places at once: what it reads is a hint, each action is one conditional write, and whoever wins it acts.
 
@@ -35,6 +36,8 @@ MOST_PER_TURN = 100
 TURN = dt.timedelta(seconds=2)
 #: Strayed letters are rare and harm nobody; looking for them is a request each time.
 _LETTERS_EVERY_SWEEPS = 10
+#: Days end at any minute; looking for those is a request each time, too.
+_KEPT_EVERY_SWEEPS = 10
 
 
 class Sweeper:
@@ -59,6 +62,7 @@ class Sweeper:
         self._office = DeadLetterOffice(store=store, dispatch=dispatch, letters=letters) if letters else None
         self._clock = clock
         self._sweeps = 0
+        self._is_more_kept = False
 
     def sweep(self) -> int:
         """Act on what is due, if it is this sweeper's turn; returns how many actions.
@@ -75,6 +79,8 @@ class Sweeper:
                 for entry in due:
                     if actions < MOST_PER_TURN:
                         actions += self._act(entry)
+        if self._is_more_kept or self._sweeps % _KEPT_EVERY_SWEEPS == 0:
+            actions += self._let_go()
         if self._office and self._sweeps % _LETTERS_EVERY_SWEEPS == 0:
             actions += self._office.sort(MOST_PER_TURN)
         self._sweeps += 1
@@ -85,6 +91,8 @@ class Sweeper:
             return self._dispatch.tend(entry)
         with log_context(job_id=entry.job.job_id):
             if entry.is_erased:
+                # Told again to those who wait for its end: whoever erased it may have died before.
+                self._dispatch.ended(self._store.erase(entry.job))
                 self._documents.purge(entry.job)
                 self._store.chunks.remove(entry.job)
                 self._store.events.remove(entry.job)
@@ -107,6 +115,26 @@ class Sweeper:
                     self._queue.send(work, resend.lane)
             _log.info("Sent a job again that nobody took.", extra={"action": "job_resent"})
             return len(lost)
+
+    def _let_go(self) -> int:
+        """Documents and jobs that were kept for as long as they were to be; how many."""
+        due = self._store.kept_due(before=self._clock(), limit=MOST_PER_TURN)
+        self._is_more_kept = len(due) == MOST_PER_TURN
+        actions = 0
+        for entry in due:
+            with log_context(job_id=entry.job.job_id):
+                if self._store.forget(entry):
+                    self._documents.delete_source(entry.job)
+                    # A crash here deletes nothing once more.
+                    self._store.forgotten(entry)
+                    _log.info("Deleted a document whose days are over.", extra={"action": "source_expired"})
+                elif self._store.expire(entry):
+                    # A crash here leaves the objects to the next sweep, which the tombstone calls.
+                    _log.info("A job's days are over.", extra={"action": "job_expired"})
+                else:
+                    continue
+                actions += 1
+        return actions
 
     def _lost_chunks(self, job: JobId, split: int) -> list[ChunkId]:
         """The first chunks of a split job that nobody works on. Each that comes home sends another."""

@@ -114,6 +114,14 @@ class TestJobsInFlight:
         assert _refused(_submit(process), "quota_exceeded")
 
     @_limits(jobs_in_flight=1)
+    def test_a_rerun_is_a_job_too(self, client: FlaskClient, clients: AwsClients) -> None:
+        job = _job(_submit(client))
+        before = clients.s3.list_objects_v2(Bucket="hybrid-ocr")["KeyCount"]
+
+        assert _refused(client.post(f"/jobs/{job.job_id}/rerun", json={"mode": "force"}), "quota_exceeded")
+        assert clients.s3.list_objects_v2(Bucket="hybrid-ocr")["KeyCount"] == before
+
+    @_limits(jobs_in_flight=1)
     @pytest.mark.parametrize("end", ["done", "failed", "given up", "erased"])
     def test_each_end_of_a_job_makes_room(
         self, client: FlaskClient, store: JobStore, clock: FakeClock, end: str

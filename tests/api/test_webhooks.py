@@ -53,6 +53,17 @@ def test_every_job_of_a_batch_has_its_url(client: FlaskClient, store: JobStore) 
         assert store.get(JobId(tenant="default", job_id=file["job_id"])).webhook_url == _URL
 
 
+def test_a_rerun_tells_the_same_url_or_another_or_none(client: FlaskClient, store: JobStore, job: JobId) -> None:
+    told = []
+    for asked in ({}, {"webhook_url": "https://other.example.com/"}, {"webhook_url": None}):
+        answer = client.post(f"/jobs/{job.job_id}/rerun", json=asked)
+        told.append(store.get(JobId(tenant="default", job_id=answer.get_json()["job_id"])).webhook_url)
+    denied = client.post(f"/jobs/{job.job_id}/rerun", json={"webhook_url": "https://127.0.0.1/"})
+
+    assert told == [_URL, "https://other.example.com/", None]
+    assert (denied.status_code, denied.get_json()["code"]) == (422, "webhook_url_denied")
+
+
 @pytest.mark.parametrize("route", ["/jobs", "/batches"])
 @pytest.mark.parametrize(
     "url",

@@ -12,8 +12,8 @@ import pytest
 from hybrid_ocr_core import job_store
 from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.errors import HybridOcrError, JobNotFound
-from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease
-from hybrid_ocr_core.job_store import JobStore, OpenJob
+from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease, Retention
+from hybrid_ocr_core.job_store import JobStore, KeptJob, OpenJob
 from tests.builders import FakeClock, a_document, a_failure, a_job, a_result, due_jobs
 from tests.conftest import ROOT
 
@@ -38,19 +38,21 @@ def test_the_readme_shows_the_table_of_the_store() -> None:
 
 
 def test_every_transition_of_the_store_is_in_the_table() -> None:
-    reads = {"get", "get_all", "stages", "due", "ping"}
-    others = {"purged", "take_turn"}  # takes a tombstone off the index; is about no job
+    reads = {"get", "get_all", "stages", "due", "kept_due", "ping"}
+    # Take a job off an index, or put it elsewhere in it; is about no job.
+    others = {"purged", "forgotten", "take_turn"}
     methods = {name for name in vars(JobStore) if not name.startswith("_")}
 
     assert {row.method for row in _TABLE} == methods - reads - others
 
 
 _NOW = dt.timedelta()
+_DAY_SECONDS = 24 * 3600
 
 
 def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
     """A job in a state, and the lease of its last attempt (or one that never was)."""
-    job = a_job(is_held="held" in state)
+    job = a_job(is_held="held" in state, retention=Retention(days=30, source_days=14))
     store.create(job)
     lease = Lease(job=job.id, attempt=99, owner="nobody", expires_at=clock.now)
     if state.startswith("QUEUED"):
@@ -61,9 +63,9 @@ def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
         if attempt < spent - 1:
             store.release(lease, reason="again", spend_budget=True, retry_in=_NOW)
         job = claimed
-    if state == "DONE":
+    if state.startswith("DONE"):
         store.complete(lease, a_document(pages=2), a_result())
-    elif state == "FAILED":
+    elif state.startswith("FAILED"):
         store.fail(lease, a_failure())
     elif state == "erased":
         store.erase(job.id)
@@ -75,7 +77,22 @@ def _make(state: str, store: JobStore, clock: FakeClock) -> tuple[Job, Lease]:
             store.chunks.home(store.chunks.claim(chunk)[1], pages=2)
     elif "lapsed" in state:
         clock.advance(61)
+    _let_days_pass(state, store, clock, job)
     return job, lease
+
+
+def _let_days_pass(state: str, store: JobStore, clock: FakeClock, job: Job) -> None:
+    if "source" in state:
+        clock.advance(15 * _DAY_SECONDS)
+    elif "due" in state:
+        clock.advance(31 * _DAY_SECONDS)
+    if "source gone" in state:
+        assert store.forget(_kept(store, job))
+
+
+def _kept(store: JobStore, job: Job) -> KeptJob:
+    (entry,) = (e for e in store.kept_due(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id)
+    return entry
 
 
 def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], object]]:
@@ -94,7 +111,15 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
     def redrive() -> None:
         assert store.redrive(job.id)
 
+    def forget() -> None:
+        assert store.forget(_kept(store, job))
+
+    def expire() -> None:
+        assert store.expire(_kept(store, job))
+
     return {
+        "forget": forget,
+        "expire": expire,
         "follow": follow,
         "admit": admit,
         "claim": lambda: store.claim(job.id),
@@ -178,6 +203,18 @@ _ALLOWED: dict[str, dict[str, JobStatus | None]] = {
     "DONE": {"complete": JobStatus.DONE, "erase": None},
     "FAILED": {"fail": JobStatus.FAILED, "redrive": JobStatus.QUEUED, "erase": None},
     "erased": {"erase": None},
+    "DONE, source due": {"complete": JobStatus.DONE, "forget": JobStatus.DONE, "erase": None},
+    "FAILED, source due": {
+        "fail": JobStatus.FAILED,
+        "forget": JobStatus.FAILED,
+        "redrive": JobStatus.QUEUED,
+        "erase": None,
+    },
+    # Taken again before it was deleted; the right to delete it is given anew.
+    "FAILED, source gone": {"fail": JobStatus.FAILED, "forget": JobStatus.FAILED, "erase": None},
+    # Nobody sees it any more, whether or not a sweeper has come by.
+    "DONE, due": {"complete": None, "expire": None, "erase": None},
+    "FAILED, due": {"fail": None, "redrive": JobStatus.QUEUED, "expire": None, "erase": None},
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from hybrid_ocr_core import direct_upload
+from hybrid_ocr_core.errors import DOCUMENT_CODES
+from hybrid_ocr_core.job import JobStatus, Lane, Triage
+from hybrid_ocr_core.job_list import Selection, filter_of
 from hybrid_ocr_core.job_queue import LONG_POLL_SECONDS
 from hybrid_ocr_core.job_store import _TOMBSTONE_KEPT
 from tests.conftest import ROOT
@@ -62,12 +68,36 @@ def test_the_bucket_is_private_and_encrypted(resources: dict[str, Any]) -> None:
     assert "BucketEncryption" in resources["Bucket"]
     rules = resources["Bucket"]["LifecycleConfiguration"]["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    assert any("ExpirationInDays" in rule for rule in rules)
+    assert any("ExpirationInDays" in rule and "Prefix" not in rule for rule in rules)
+
+
+def test_uploads_that_nobody_submitted_expire_and_not_before_their_time(resources: dict[str, Any]) -> None:
+    (rule,) = (rule for rule in resources["Bucket"]["LifecycleConfiguration"]["Rules"] if "Prefix" in rule)
+
+    assert (rule["Prefix"], rule["Status"]) == ("uploads/", "Enabled")
+    assert dt.timedelta(days=rule["ExpirationInDays"]) >= direct_upload.USABLE
 
 
 def test_the_index_of_open_jobs_carries_what_the_sweeper_reads(resources: dict[str, Any]) -> None:
-    sweep, count = resources["Table"]["GlobalSecondaryIndexes"]
+    assert _projected(resources, "open") == {"resends", "erased_at"}
+    assert _projected(resources, "tenant") == {"erased_at"}
 
-    assert (sweep["IndexName"], count["IndexName"]) == ("open", "tenant")
-    assert set(sweep["Projection"]["NonKeyAttributes"]) == {"resends", "erased_at"}
-    assert set(count["Projection"]["NonKeyAttributes"]) == {"erased_at"}
+
+def test_the_list_of_jobs_carries_what_it_is_filtered_by(resources: dict[str, Any]) -> None:
+    every = Selection(
+        statuses=frozenset(JobStatus),
+        lanes=frozenset(Lane),
+        triages=frozenset(Triage),
+        errors=frozenset(DOCUMENT_CODES),
+        client_reference="order 7",
+        batch_id="b",
+    )
+    conditions, _ = filter_of(every)
+
+    asked = {re.match(r"#?(\w+)", condition)[1] for condition in conditions}  # type: ignore[index]
+    assert _projected(resources, "listed") == asked
+
+
+def _projected(resources: dict[str, Any], name: str) -> set[str]:
+    (index,) = (index for index in resources["Table"]["GlobalSecondaryIndexes"] if index["IndexName"] == name)
+    return set(index["Projection"]["NonKeyAttributes"])

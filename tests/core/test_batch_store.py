@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from hybrid_ocr_core import job_item
@@ -10,7 +12,7 @@ from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.batch_store import BatchStore
 from hybrid_ocr_core.errors import BatchNotFound, NewerSchema, Unavailable
 from hybrid_ocr_core.job import JobId
-from tests.builders import START
+from tests.builders import START, FakeClock
 from tests.faults import lost_response
 
 _ID = BatchId(tenant="default", batch_id="b" * 32)
@@ -19,7 +21,9 @@ _WORST = Refusal(filename="\N{GRINNING FACE}" * 255, code="unsupported_media_typ
 
 
 def _batch(*files: JobId | Refusal, reference: str | None = "order 7") -> Batch:
-    return Batch(id=_ID, created_at=START, client_reference=reference, files=files)
+    return Batch(
+        id=_ID, created_at=START, client_reference=reference, files=files, expires_at=START + dt.timedelta(days=60)
+    )
 
 
 def _job(number: int) -> JobId:
@@ -33,6 +37,24 @@ def test_a_batch_comes_back_as_it_was_put(batches: BatchStore, count: int) -> No
     batches.create(batch)
 
     assert batches.get(_ID) == batch
+
+
+def test_a_batch_is_gone_with_its_days_whether_or_not_the_ttl_has_come_by(
+    batches: BatchStore, clients: AwsClients, clock: FakeClock
+) -> None:
+    batches.create(_batch(_job(1)))
+    clock.advance(60 * 24 * 3600 - 1)
+    assert batches.get(_ID)
+    clock.advance(1)
+
+    with pytest.raises(BatchNotFound):
+        batches.get(_ID)
+    items = clients.dynamodb.query(
+        TableName="hybrid-ocr",
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": f"T#default#B#{_ID.batch_id}"}},
+    )["Items"]
+    assert {item["expires_at"]["N"] for item in items} == {str(int(clock.now.timestamp()))}
 
 
 def test_a_batch_of_refusals_only_and_without_a_label_comes_back_too(batches: BatchStore) -> None:

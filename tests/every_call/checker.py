@@ -80,6 +80,8 @@ def _check_keys(world: World, *, jobs: int) -> None:
     """What was sent again under its key is there once."""
     if world.keys:
         assert jobs == len(world.keys), f"{jobs} jobs for {len(world.keys)} keys"
+    if world.uploads:
+        assert jobs == len(world.uploads) == len(world.accepted), f"{jobs} jobs for {len(world.uploads)} uploads"
     if world.batch_keys:
         assert len(set(world.batches)) == len(world.batch_keys), f"{world.batches} for {len(world.batch_keys)} keys"
 

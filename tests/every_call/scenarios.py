@@ -35,6 +35,11 @@ def _idempotent_submit(world: World) -> None:
     world.work()
 
 
+def _direct_upload(world: World) -> None:
+    world.submit_upload_until_accepted()
+    world.work()
+
+
 def _duplicate_delivery(world: World) -> None:
     world.submit()
     world.deliver_again()
@@ -117,6 +122,21 @@ def _seen_before(world: World) -> None:
     world.work()
 
 
+def _rerun(world: World) -> None:
+    _submit(world)
+    world.rerun()
+    world.work()
+    world.submit()  # gets a copy of the newer result
+    world.work()
+
+
+def _retention(world: World) -> None:
+    _submit(world)
+    for _ in range(3):  # what was submitted goes, then the job, then its objects
+        world.clock.advance(16 * 24 * 3600)
+        world.sweep()
+
+
 def _crowded_lane(world: World) -> None:
     world.submit()
     world.submit("force")  # held, for the lane has one place
@@ -160,6 +180,7 @@ def _erase_while_split(world: World) -> None:
 SCENARIOS = [
     Scenario("submit", _submit, frozenset({"DONE"})),
     Scenario("idempotent submit", _idempotent_submit, frozenset({"DONE"})),
+    Scenario("direct upload", _direct_upload, frozenset({"DONE"})),
     Scenario("duplicate delivery", _duplicate_delivery, frozenset({"DONE"})),
     # A batch that was not accepted may leave jobs, which run, or are erased.
     Scenario("batch", _batch, frozenset({"DONE", "erased"}), _FEWER),
@@ -174,6 +195,9 @@ SCENARIOS = [
     Scenario("crowded lane", _crowded_lane, frozenset({"DONE"}), _FEWER),
     Scenario("erase in a crowded lane", _erase_in_a_crowded_lane, frozenset({"erased", "DONE"}), _FEWER),
     Scenario("seen before", _seen_before, frozenset({"DONE"}), _FEWER),
+    # What ends only after all those days has all of them before it.
+    Scenario("retention", _retention, frozenset({"erased", "DONE"}), _FEWER),
+    Scenario("rerun", _rerun, frozenset({"DONE"}), _FEWER),
     Scenario("webhook", _webhook, frozenset({"DONE"})),
     Scenario("webhook of a failure", _webhook_of_a_failure, frozenset({"corrupt_document"}), _FEWER),
     Scenario("erase before it is told", _erase_before_it_is_told, frozenset({"erased", "DONE"}), _FEWER),

@@ -37,6 +37,7 @@ def _pages(starts: list[tuple[int, int]]) -> str:
 schemathesis.openapi.format(
     "binary", st.sampled_from([b"%PDF-1.7 broken", b"\x89PNG\r\n\x1a\n", (_DOCUMENTS / "toc.pdf").read_bytes()])
 )
+schemathesis.openapi.format("moment", st.datetimes().map(lambda time: f"{time.isoformat(timespec='seconds')}Z"))
 schemathesis.openapi.format("page-ranges", st.lists(st.tuples(st.integers(1, 10**5), st.integers(0, 9))).map(_pages))
 # Nobody listens there.
 schemathesis.openapi.format(
@@ -45,7 +46,7 @@ schemathesis.openapi.format(
 
 
 @schemathesis.hook
-def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """What depends on what was asked before; a value that is no good stays."""
     ids, query, headers = case.path_parameters, case.query, case.headers
     # Of a job by any id there is nothing to see: it becomes one that is done, and was told to its webhook.
@@ -54,8 +55,13 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     # With a key that was used, another request is refused: so each is new.
     if re.fullmatch(IDEMPOTENCY_KEY, str(headers.get("Idempotency-Key"))):
         headers["Idempotency-Key"] = uuid.uuid4().hex
+    # A cursor can only be had from a list.
+    query.pop("cursor", None)
     # Nobody waits for long.
     if re.fullmatch("[0-9]{1,9}", str(query.get("wait"))):
         query["wait"] = min(1, int(query["wait"]))
+    # The document is kept no longer than the job.
+    if isinstance(case.body, dict) and "source_retention_days" in case.body:
+        case.body["source_retention_days"] = 0
     if "wait" in headers.get("Prefer", ""):
         headers["Prefer"] = "wait=1"

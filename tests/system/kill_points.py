@@ -21,6 +21,8 @@ SIGNALS = ("SIGKILL", "SIGSTOP", "SIGTERM")
 STEPS = {
     "api": (
         "DocumentStore.put_source",
+        "DocumentStore.pin_upload",
+        "DocumentStore.delete_upload",
         "Places.take",
         "Places.wait",
         "JobStore.create",

@@ -15,6 +15,8 @@ from hybrid_ocr_worker.orphans import remove_orphans
 from tests.system.stack import Stack
 
 _BUCKET = "hybrid-ocr"
+#: Also what is stored by a clock ahead of ours.
+_AT_ONCE = -dt.timedelta(days=1)
 _TABLE = "hybrid-ocr"
 _TERMINAL = {"DONE", "FAILED"}
 
@@ -134,7 +136,7 @@ def check(
         assert end_of(found[job_id]) in allowed, f"{job_id} ended as {end_of(found[job_id])}: {found[job_id]}"
     s3 = stack.aws("s3")
     store = JobStore(stack.aws("dynamodb"), _TABLE, lease=dt.timedelta(seconds=60), attempt_budget=5)
-    remove_orphans(store, DocumentStore(s3, _BUCKET), least_age=-dt.timedelta(days=1))
+    remove_orphans(store, DocumentStore(s3, _BUCKET), least_age=_AT_ONCE, least_upload_age=_AT_ONCE)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=_BUCKET)
     keys = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
     expected = set()

@@ -111,6 +111,23 @@ class Stack:
         assert response.status_code == 202, response.text
         return str(response.json()["job_id"])
 
+    def announce(self, size: int, name: str = "document.pdf", media_type: str = "application/pdf") -> dict[str, Any]:
+        """The answer to POST /uploads."""
+        announced = {"filename": name, "bytes": size, "media_type": media_type}
+        response = self.post("/uploads", json=announced)
+        assert response.status_code == 201, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    def submit_upload(self, content: bytes, name: str = "document.pdf", **fields: str) -> str:
+        """As ``submit``, past the API."""
+        upload = self.announce(len(content), name)
+        sent = requests.post(upload["url"], data=upload["fields"], files={"file": (name, content)}, timeout=60)
+        assert sent.status_code == 201, sent.text
+        response = self.post("/jobs", json={"upload_id": upload["upload_id"], **fields})
+        assert response.status_code == 202, response.text
+        return str(response.json()["job_id"])
+
     def submit_batch(self, contents: list[bytes], **fields: str) -> list[str]:
         """Returns the ids of the jobs; each file must be accepted."""
         files = [("file", (f"{number}.pdf", content)) for number, content in enumerate(contents)]

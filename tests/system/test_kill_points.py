@@ -82,6 +82,9 @@ class Clients:
         for job_id in self._stack.submit_batch([_SMALL, _SMALL]):
             self.ends[job_id] = {"DONE"}
 
+    def uploaded(self) -> None:
+        self.ends[self._stack.submit_upload(_SMALL)] = {"DONE"}
+
     def broken(self) -> None:
         self._submit(_BROKEN, {"corrupt_document"})
 
@@ -130,6 +133,8 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
         "worker.JobQueue.send.": clients.unsent,
         "api.JobStore.erase": clients.erased,
         "api.BatchStore.create": clients.batch,
+        "api.DocumentStore.pin_upload": clients.uploaded,
+        "api.DocumentStore.delete_upload": clients.uploaded,
         "worker.DocumentStore.purge": clients.erased,
         "worker.JobStore.purged": clients.erased,
     }

@@ -24,6 +24,7 @@ from hybrid_ocr_worker.ocr.formats.page_json import rename_json, write_json
 from hybrid_ocr_worker.ocr.formats.writing import draw
 from hybrid_ocr_worker.processing import Processor
 from tests.builders import FakeClock, a_job
+from tests.faults import away
 from tests.recognisers import ScriptedRecogniser
 
 _PDF = b"%PDF-1.7 the same bytes"
@@ -157,6 +158,41 @@ def test_when_the_one_they_wait_for_is_erased_one_of_them_is_read(
     assert recogniser.calls == 1
     assert store.get(second).status is JobStatus.DONE
     assert _view(client, second)["deduplicated_from"] is None
+
+
+def test_those_who_wait_for_an_erased_one_go_on_though_the_bucket_is_away(
+    client: FlaskClient, processor: Processor, queue: JobQueue, store: JobStore, clients: AwsClients
+) -> None:
+    first, second = _submit(client), _submit(client)
+    with away(clients.s3):
+        assert client.delete(f"/jobs/{first.job_id}").status_code == 204
+    _drain(processor, queue)
+
+    assert store.get(second).status is JobStatus.DONE
+
+
+def test_erasing_one_that_waits_leaves_the_others_their_turn(
+    client: FlaskClient, processor: Processor, queue: JobQueue, recogniser: ScriptedRecogniser, store: JobStore
+) -> None:
+    first, gone, last = _submit(client), _submit(client), _submit(client)
+    client.delete(f"/jobs/{gone.job_id}")
+    _drain(processor, queue)
+
+    assert recogniser.calls == 1
+    assert _view(client, last)["deduplicated_from"] == first.job_id
+
+
+def test_a_leader_whose_days_are_over_is_read_anew(
+    client: FlaskClient, processor: Processor, queue: JobQueue, recogniser: ScriptedRecogniser, clock: FakeClock
+) -> None:
+    _submit(client, retention_days="1")
+    _drain(processor, queue)
+    clock.advance(24 * 3600)
+    later = _submit(client)
+    _drain(processor, queue)
+
+    assert recogniser.calls == 2
+    assert _view(client, later)["status"] == "DONE"
 
 
 def test_what_failed_serves_nobody(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_ocr_core import direct_upload
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import utc_now
@@ -61,3 +62,16 @@ def test_what_is_young_may_belong_to_a_job_that_is_being_submitted(
 
     assert remove_orphans(store, documents) == 0
     assert len(_keys(clients)) == 1
+
+
+@pytest.mark.failure(2)
+def test_what_clients_sent_themselves_goes_when_nobody_can_submit_it_any_more(
+    store: JobStore, documents: DocumentStore, clients: AwsClients
+) -> None:
+    clients.s3.put_object(Bucket="hybrid-ocr", Key="uploads/default/abandoned", Body=b"x")
+    young = utc_now() + direct_upload.USABLE - dt.timedelta(minutes=5)
+    old = utc_now() + direct_upload.USABLE + dt.timedelta(minutes=5)
+
+    assert remove_orphans(store, documents, clock=lambda: young) == 0
+    assert remove_orphans(store, documents, clock=lambda: old) == 1
+    assert _keys(clients) == set()

@@ -113,7 +113,7 @@ class _Taking(Poster):
         return Try(at=START, seconds=0.1, status=204)
 
 
-def test_an_idle_sweep_is_one_request(
+def test_ten_idle_sweeps_are_eleven_requests(
     store: JobStore,
     queue: JobQueue,
     documents: DocumentStore,
@@ -121,6 +121,9 @@ def test_an_idle_sweep_is_one_request(
     clock: FakeClock,
     requests: Counter[str],
 ) -> None:
-    Sweeper(store, queue, documents, dispatch, clock=clock).sweep()
+    sweeper = Sweeper(store, queue, documents, dispatch, clock=clock)
+    for _ in range(10):
+        sweeper.sweep()
 
-    assert requests == {"Query": 1}
+    # One of them looks for what has been kept for long enough.
+    assert requests == {"Query": 11}

@@ -32,7 +32,7 @@ _STEPS = {
     "hybrid_ocr_core.dead_letters": ("DeadLetterQueue", "delete"),
     "hybrid_ocr_core.document_store": (
         "DocumentStore",
-        "put_source get_source put_result put_chunk get_chunk put_page get_page tidy purge",
+        "put_source pin_upload delete_upload get_source put_result put_chunk get_chunk put_page get_page tidy purge",
     ),
     "hybrid_ocr_worker.recognition": ("Recogniser", "survey read_page split draw"),
 }

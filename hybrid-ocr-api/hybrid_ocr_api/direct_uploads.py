@@ -1,0 +1,83 @@
+"""The route of direct uploads, for documents that go to S3 without passing through here. No AWS here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from http import HTTPStatus
+
+from flask import Blueprint, Request, Response, jsonify, request
+
+from hybrid_ocr_api import json_form
+from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.forms import UploadAnnouncement
+from hybrid_ocr_api.services import services
+from hybrid_ocr_api.uploads import clean_name
+from hybrid_ocr_core import media
+from hybrid_ocr_core.direct_upload import DirectUpload, UploadId
+from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileTooLarge, UnsupportedMediaType
+from hybrid_ocr_core.job_item import stamp
+
+_log = logging.getLogger(__name__)
+
+blueprint = Blueprint("uploads", __name__)
+
+_EXAMPLE = (
+    "send application/json with these three, as in"
+    ' {"filename": "scan.pdf", "bytes": 123456, "media_type": "application/pdf"}'
+)
+
+
+@blueprint.post("/uploads")
+def create() -> tuple[Response, int]:
+    """Give a form by which one file of this very size and type can be sent to S3."""
+    parts = services()
+    # Whose jobs would be refused need not send anything first.
+    parts.quotas.check(caller().tenant)
+    upload = read_announcement(
+        request, tenant=caller().tenant, max_bytes=parts.settings.max_direct_upload_bytes, now=parts.clock()
+    )
+    # A crash after this leaves an item that nobody knows of, until the table's TTL.
+    parts.uploads.create(upload)
+    seconds = parts.settings.upload_url_seconds
+    form = parts.documents.presign_upload(upload, seconds=seconds)
+    _log.info("Made a form for an upload.", extra={"action": "upload_announced", "bytes": upload.bytes})
+    return jsonify(
+        {
+            "upload_id": upload.id.upload_id,
+            "url": form.url,
+            "fields": form.fields,
+            "expires_at": stamp(upload.created_at + dt.timedelta(seconds=seconds)),
+        }
+    ), HTTPStatus.CREATED
+
+
+def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.datetime) -> DirectUpload:
+    """What a client says that it will send.
+
+    Raises:
+        BadRequest: that is no JSON object of ``filename``, ``bytes`` and ``media_type``.
+        FileEmpty, FileTooLarge, UnsupportedMediaType: as when the file itself were sent.
+    """
+    body = json_form.body_of(request)
+    if body.keys() != UploadAnnouncement.model_fields.keys():
+        raise BadRequest(_EXAMPLE)
+    filename, size, media_type = body["filename"], body["bytes"], body["media_type"]
+    if not isinstance(filename, str):
+        raise BadRequest("filename: a string")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise BadRequest("bytes: the size of the file, a whole number")
+    if media_type not in media.MEDIA_TYPES:
+        raise UnsupportedMediaType(f"media_type: one of {', '.join(media.MEDIA_TYPES)}")
+    if size == 0:
+        raise FileEmpty("the file has no bytes")
+    if size > max_bytes:
+        raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
+    return DirectUpload(
+        id=UploadId(tenant=tenant, upload_id=uuid.uuid4().hex),
+        filename=clean_name(filename),
+        media_type=media_type,
+        bytes=size,
+        created_at=now,
+    )

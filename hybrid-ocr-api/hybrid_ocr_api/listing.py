@@ -1,0 +1,131 @@
+"""What ``GET /jobs`` is asked for: filters, how many, and from where on.
+
+A cursor is opaque: where the next page starts, and a digest of that with the tenant and the filters. So one that is
+damaged, of another list or of another tenant is refused, and not taken for something else. It needs no secret: whoever
+made one up would choose a place in a list of his own, for the tenant is always the caller's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from werkzeug.datastructures import MultiDict
+
+from hybrid_ocr_api import forms
+from hybrid_ocr_api.forms import ListQuery
+from hybrid_ocr_core.errors import BadRequest, InvalidCursor
+from hybrid_ocr_core.job import JobStatus, Lane, Triage
+from hybrid_ocr_core.job_list import Selection
+
+_DIGEST_BYTES = 12
+_LONGEST_CURSOR = 200
+_LONGEST_REFERENCE = 256
+_ID = re.compile(r"[0-9a-f]{32}")
+_PLACE = re.compile(r"\d{15}#[0-9a-f]{32}", re.ASCII)
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One page of the list."""
+
+    tenant: str
+    selection: Selection
+    limit: int
+    #: What the page is of, however it was spelled.
+    digest_of: str
+    below: str | None
+
+    def cursor(self, place: str) -> str:
+        """Names the page of this list that starts below a place."""
+        return base64.urlsafe_b64encode(_seal(self.digest_of, place) + place.encode()).decode().rstrip("=")
+
+
+def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
+    """Read the query of a URL.
+
+    Raises:
+        BadRequest: something is unknown, malformed or given twice.
+        InvalidCursor: the cursor is not one of this list.
+    """
+    for name in arguments:
+        if len(arguments.getlist(name)) > 1:
+            raise BadRequest(f"parameter {name[:32]!r} is given more than once")
+    asked = forms.validate(ListQuery, arguments.to_dict())
+    selection = Selection(
+        statuses=_some(asked.status, JobStatus),
+        lanes=_some(asked.priority, Lane),
+        triages=_some(asked.triage, Triage),
+        errors=_words(asked.error),
+        client_reference=asked.client_reference or None,
+        batch_id=asked.batch_id or None,
+        created_after=_time("created_after", asked.created_after),
+        created_before=_time("created_before", asked.created_before),
+    )
+    digest_of = json.dumps([tenant, _spelled(selection)])
+    return Asked(
+        tenant=tenant,
+        selection=selection,
+        limit=asked.limit,
+        digest_of=digest_of,
+        below=_read_cursor(arguments.get("cursor"), digest_of),
+    )
+
+
+def _spelled(selection: Selection) -> list[str]:
+    return [
+        *(",".join(sorted(words)) for words in (selection.statuses, selection.lanes, selection.triages)),
+        ",".join(sorted(selection.errors)),
+        *(repr(label) for label in (selection.client_reference, selection.batch_id)),
+        *(str(time and time.astimezone(dt.UTC)) for time in (selection.created_after, selection.created_before)),
+    ]
+
+
+def _seal(digest_of: str, place: str) -> bytes:
+    return hashlib.sha256(json.dumps([digest_of, place]).encode()).digest()[:_DIGEST_BYTES]
+
+
+def _read_cursor(text: str | None, digest_of: str) -> str | None:
+    if text is None:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        seal, place = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:].decode("ascii")
+    except (binascii.Error, ValueError):
+        seal, place = b"", ""
+    if not _PLACE.fullmatch(place) or seal != _seal(digest_of, place):
+        raise InvalidCursor("send next_cursor as it was given, with the same filters; or none, to start anew")
+    return place
+
+
+def _some(text: str, kind: type[_Word]) -> frozenset[_Word]:
+    return frozenset(kind(word) for word in _words(text))
+
+
+def _words(text: str) -> frozenset[str]:
+    """One word, or several with commas between them."""
+    return frozenset(word.strip() for word in text.split(",")) if text else frozenset()
+
+
+def _time(name: str, text: str) -> dt.datetime | None:
+    """A time with its zone, or a day, which begins in UTC."""
+    if not text:
+        return None
+    try:
+        time = dt.datetime.fromisoformat(text)
+        if len(text) == len("2026-11-21"):
+            return time.replace(tzinfo=dt.UTC)
+        if time.tzinfo is not None:
+            return time.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadRequest(f"{name}: write 2026-11-21, or 2026-11-21T09:30:00Z (the + of +01:00 is %2B in a URL)")
