@@ -64,6 +64,8 @@ def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.
     if body.keys() != UploadAnnouncement.model_fields.keys():
         raise BadRequest(_EXAMPLE)
     filename, size, media_type = body["filename"], body["bytes"], body["media_type"]
+    if isinstance(size, float) and size.is_integer():  # JSON has one kind of number
+        size = int(size)
     if not isinstance(filename, str):
         raise BadRequest("filename: a string")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:

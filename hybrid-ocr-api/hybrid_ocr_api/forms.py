@@ -55,6 +55,13 @@ def _digits(given: object) -> object:
     return given
 
 
+def _number(given: object) -> object:
+    """A number in JSON; for pydantic, ``true`` and ``"1"`` are some, too."""
+    if isinstance(given, bool | str):
+        raise ValueError("a whole number")  # noqa: TRY004 - what pydantic turns into an error of its own
+    return given
+
+
 class Form(BaseModel):
     """Superclass of those that know all their members."""
 
@@ -141,12 +148,7 @@ class JobForm(Form):
 class JobSubmission(JobForm):
     """A document, and what is asked for."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["file"]}, {"required": ["upload_id"]}]})
-
-    file: Annotated[
-        bytes, Field(description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name.")
-    ] = b""
-    upload_id: Annotated[str, Field(pattern=ID_PATTERN, description="Instead of `file`: what was sent to S3.")] = ""
+    file: Annotated[bytes, Field(description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name.")]
 
 
 class BatchSubmission(JobForm):
@@ -161,12 +163,14 @@ class JobOptions(Form):
     languages: _Languages | list[Annotated[str, Field(pattern=f"^{_LANGUAGE}$")]] | None = None
     mode: _Mode | None = None
     outputs: _Outputs | list[Annotated[str, Field(pattern=f"^{_OUTPUT}$")]] | None = None
-    pages: _Pages | Annotated[int, Field(ge=1, le=999_999)] | None = None
+    pages: _Pages | Annotated[int, Field(ge=1, le=999_999), BeforeValidator(_number)] | None = None
     priority: _Priority | None = None
     client_reference: _ClientReference | None = None
     webhook_url: _WebhookUrl | None = None
-    retention_days: Annotated[_Days | None, Field(description=_KEPT)] = None
-    source_retention_days: Annotated[_SourceDays | None, Field(description=_SOURCE_KEPT)] = None
+    retention_days: Annotated[_Days | None, Field(description=_KEPT), BeforeValidator(_number)] = None
+    source_retention_days: Annotated[_SourceDays | None, Field(description=_SOURCE_KEPT), BeforeValidator(_number)] = (
+        None
+    )
 
 
 class UploadSubmission(JobOptions):

@@ -21,8 +21,7 @@ def read(request: Request, kind: type[JobOptions]) -> dict[str, str]:
     Raises:
         BadRequest: the body is not as ``kind`` wants it.
     """
-    given = body_of(request)
-    validate(kind, given)
+    given = validate(kind, body_of(request)).model_dump(exclude_unset=True, mode="json")
     return {name: "" if value is None else _text(name, value) for name, value in given.items()}
 
 

@@ -92,7 +92,9 @@ OPERATIONS = {
         headers=forms.SubmissionHeaders,
         body=Body(
             shapes={MULTIPART: forms.JobSubmission, JSON: forms.UploadSubmission},
-            limit=lambda settings: _megabytes(settings.max_upload_bytes),
+            limit=lambda settings: (
+                f"{_megabytes(settings.max_upload_bytes)} In a form, too, `upload_id` may stand in the place of `file`."
+            ),
         ),
         answers={HTTPStatus.ACCEPTED: _SUBMITTED},
         refusals=(*_FILES, *_WISHES, "upload_incomplete", "upload_used", "upload_expired"),

@@ -18,7 +18,12 @@ def read_form(request: Request, job: Job) -> ImmutableMultiDict[str, str]:
     Raises:
         BadRequest: the body is no JSON object of strings, numbers and arrays of strings.
     """
-    return ImmutableMultiDict({**_as_submitted(job), **json_form.read(request, JobOptions)})
+    named = json_form.read(request, JobOptions)
+    fields = {**_as_submitted(job), **named}
+    if named.get("retention_days") and "source_retention_days" not in named:
+        # As it was, but no longer than the job.
+        fields["source_retention_days"] = str(min(job.retention.source_days, int(named["retention_days"])))
+    return ImmutableMultiDict(fields)
 
 
 def _as_submitted(job: Job) -> dict[str, str]:
