@@ -33,6 +33,7 @@ _FOR_BROWSERS = {
     "strict-transport-security",
     "x-content-type-options",
 }
+_texts: dict[str, str] = {}
 _documents: WeakKeyDictionary[Flask, Conformance] = WeakKeyDictionary()
 
 
@@ -58,8 +59,12 @@ class Conformance:
 
     def __init__(self, app: Flask) -> None:
         self._urls = app.url_map.bind("localhost")
-        text = json.dumps(openapi.document(app, app.extensions["hybrid_ocr"].settings))
-        self._document, self._validator = _of(text)
+        settings = app.extensions["hybrid_ocr"].settings
+        # Most tests have the same, and an application of their own.
+        known = repr(settings)
+        if known not in _texts:
+            _texts[known] = json.dumps(openapi.document(app, settings))
+        self._document, self._validator = _of(_texts[known])
 
     def check(self, response: TestResponse) -> None:
         """Raises NotAsDocumented."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,15 @@ def test_it_is_open_and_says_who_may_do_the_rest(app: Flask, document: Any) -> N
         operation = next(each for each in _operations(document).values() if each["operationId"] == _id(endpoint))
         assert operation["security"] == []
         assert not {"401", "403", "429"} & operation["responses"].keys()
+
+
+def test_tokens_are_a_way_in_where_they_are_taken(app: Flask) -> None:
+    settings = app.extensions["hybrid_ocr"].settings
+    tokens = replace(settings, tokens=object())
+    found = openapi.document(app, tokens)
+
+    assert found["components"]["securitySchemes"]["bearer"]["bearerFormat"] == "JWT"
+    assert found["paths"]["/jobs"]["post"]["security"] == [{"apiKey": ["submit"]}, {"bearer": ["submit"]}]
 
 
 def _id(endpoint: str) -> str:
