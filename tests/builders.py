@@ -93,3 +93,25 @@ def a_result(**changes: Any) -> Result:
 def a_failure(**changes: Any) -> JobFailure:
     fields: dict[str, Any] = {"code": "corrupt_document", "message": "broken", "retryable": False, "page": 3}
     return JobFailure(**{**fields, **changes})
+
+
+def a_page(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """A page of the json, as compact JSON has it: ``page`` first."""
+    fields: dict[str, Any] = {
+        "page": number,
+        "width": 612.0,
+        "height": 792.0,
+        "unit": "pt",
+        "pixels": [2550, 3300],
+        "dpi": 300.0,
+        "rotation": 0,
+        "source": "ocr",
+        "reason": "no_text",
+        "evidence": {"chars": 0},
+        "confidence": 96.4,
+        "text": "The",
+        "words": [
+            {"text": "The", "confidence": 96.4, "bbox": [72.0, 72.0, 90.5, 84.0], "block": 0, "paragraph": 0, "line": 0}
+        ],
+    }
+    return {**fields, **changes}

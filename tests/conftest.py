@@ -44,8 +44,12 @@ from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from tests.builders import LEASE, FakeClock
+from tests.conformance import CheckedClient
 
 ROOT = Path(__file__).resolve().parent.parent
+# Every test, whichever way it comes by an application.
+Flask.test_client_class = CheckedClient
+
 _REGION = "eu-central-1"
 KEY = "a-key-of-the-tests"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from hybrid_ocr_api import access, auth, batches, direct_uploads, errors, health, jobs, metrics, request_context
+from hybrid_ocr_api import (
+    access,
+    auth,
+    batches,
+    direct_uploads,
+    errors,
+    health,
+    jobs,
+    metrics,
+    reference,
+    request_context,
+)
 from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.jwks import Jwks, OneKey
 from hybrid_ocr_api.key_ring import KeyRing
@@ -69,6 +80,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     app.register_blueprint(jobs.blueprint)
     app.register_blueprint(direct_uploads.blueprint)
     app.register_blueprint(batches.blueprint)
+    app.register_blueprint(reference.blueprint)
     access.check(app)
     return app
 
@@ -122,7 +134,8 @@ def quotas(settings: ApiSettings, dynamodb: DynamoDBClient, clock: Clock = utc_n
 
 def _add_security_headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    # The page of /docs has one of its own.
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
     if request.is_secure:

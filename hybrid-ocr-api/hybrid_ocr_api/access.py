@@ -25,7 +25,7 @@ class Scope(StrEnum):
 
 
 #: Endpoints that need no caller at all.
-OPEN_ENDPOINTS = frozenset({"health.health", "health.ready"})
+OPEN_ENDPOINTS = frozenset({"health.health", "health.ready", "reference.document", "reference.page"})
 
 #: What each of the others demands.
 SCOPES = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
+from werkzeug.exceptions import MethodNotAllowed
 
 from hybrid_ocr_api.access import OPEN_ENDPOINTS, SCOPES, Caller
 from hybrid_ocr_api.rate_limit import SECONDS, Window
@@ -44,9 +45,19 @@ def tell_rate(response: Response) -> Response:
 
 def _is_open() -> bool:
     """May anybody send this request? The metrics are for admins, unless the operator opens them."""
-    if request.endpoint == "metrics.show":
+    endpoint = _endpoint()
+    if endpoint == "metrics.show":
         return services().settings.metrics_open
-    return request.endpoint in OPEN_ENDPOINTS
+    return endpoint in OPEN_ENDPOINTS
+
+
+def _endpoint() -> str | None:
+    """The route; if the method is wrong, one of those that the path has."""
+    error = request.routing_exception
+    routes = current_app.create_url_adapter(request)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods and routes is not None:
+        return str(routes.match(method=next(iter(error.valid_methods)))[0])
+    return request.endpoint
 
 
 def caller() -> Caller:

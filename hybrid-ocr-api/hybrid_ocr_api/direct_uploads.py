@@ -6,11 +6,12 @@ import datetime as dt
 import logging
 import uuid
 from http import HTTPStatus
-from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, request
 
+from hybrid_ocr_api import json_form
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.forms import UploadAnnouncement
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.uploads import clean_name
 from hybrid_ocr_core import media
@@ -22,8 +23,6 @@ _log = logging.getLogger(__name__)
 
 blueprint = Blueprint("uploads", __name__)
 
-_MOST_BYTES = 64 << 10
-_FIELDS = frozenset({"filename", "bytes", "media_type"})
 _EXAMPLE = (
     "send application/json with these three, as in"
     ' {"filename": "scan.pdf", "bytes": 123456, "media_type": "application/pdf"}'
@@ -61,11 +60,12 @@ def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.
         BadRequest: that is no JSON object of ``filename``, ``bytes`` and ``media_type``.
         FileEmpty, FileTooLarge, UnsupportedMediaType: as when the file itself were sent.
     """
-    request.max_content_length = _MOST_BYTES
-    body: Any = request.get_json(silent=True)
-    if not isinstance(body, dict) or body.keys() != _FIELDS:
+    body = json_form.body_of(request)
+    if body.keys() != UploadAnnouncement.model_fields.keys():
         raise BadRequest(_EXAMPLE)
     filename, size, media_type = body["filename"], body["bytes"], body["media_type"]
+    if isinstance(size, float) and size.is_integer():  # JSON has one kind of number
+        size = int(size)
     if not isinstance(filename, str):
         raise BadRequest("filename: a string")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:

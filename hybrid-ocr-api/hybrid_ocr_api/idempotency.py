@@ -15,12 +15,13 @@ from dataclasses import asdict
 
 from flask import Request
 
+from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
 from hybrid_ocr_api.uploads import Wishes
 from hybrid_ocr_core.batch import Refusal
 from hybrid_ocr_core.errors import BadRequest
 from hybrid_ocr_core.idempotency import KeyedRequest
 
-_KEY = re.compile(r'"([A-Za-z0-9_.:-]{1,255})"|([A-Za-z0-9_.:-]{1,255})')
+_KEY = re.compile(IDEMPOTENCY_KEY)
 
 #: Headers of an answer that tells what an earlier request made.
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -35,10 +36,10 @@ def read_key(request: Request) -> str | None:
     header = request.headers.get("Idempotency-Key")
     if header is None:
         return None
-    found = _KEY.fullmatch(header.strip())
-    if found is None:
+    key = header.strip()
+    if not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key: 1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
-    return found[1] or found[2]
+    return key.strip('"')
 
 
 def keyed(

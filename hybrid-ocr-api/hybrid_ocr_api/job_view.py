@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from hybrid_ocr_api.schemas import JobEntry, JobError, JobState, JobView
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_core.job import Job
 from hybrid_ocr_core.job_item import stamp
 
 
-def render(job: Job, parts: Services) -> dict[str, Any]:
+def render(job: Job, parts: Services) -> JobView:
     """Everything a client may know of its job. Result URLs are signed afresh at each call."""
     seconds = parts.settings.result_url_seconds
     result = job.result
@@ -22,38 +21,37 @@ def render(job: Job, parts: Services) -> dict[str, Any]:
         "result_url": urls.get("json"),
         "results": urls,
         "expires_in": seconds if urls else None,
-        "error": error(job),
     }
 
 
-def entry(job: Job, location: str) -> dict[str, Any]:
+def entry(job: Job, location: str) -> JobEntry:
     """The job in a list: without URLs, for to sign those of a hundred jobs would take longer than to find the jobs."""
-    return {**_state(job), "error": error(job), "location": location}
+    return {**_state(job), "location": location}
 
 
-def _state(job: Job) -> dict[str, Any]:
+def _state(job: Job) -> JobState:
     result = job.result
     return {
         "job_id": job.job_id,
-        "status": job.status.value,
+        "status": job.status,
         "created_at": stamp(job.created_at),
         "updated_at": stamp(job.updated_at),
         "attempt": job.attempt,
-        "priority": job.lane.value,
+        "priority": job.lane,
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
         "rerun_of": job.rerun_of,
         "options": {
             "languages": "+".join(job.options.languages),
-            "mode": job.options.mode.value,
+            "mode": job.options.mode,
             "outputs": ",".join(job.options.outputs),
             "pages": str(job.options.pages) or None,
         },
         "retention": {
             "days": job.retention.days,
             "source_days": job.retention.source_days,
-            "expires_at": job.expires_at and stamp(job.expires_at),
-            "source_expires_at": job.source_expires_at and stamp(job.source_expires_at),
+            "expires_at": stamp(job.expires_at) if job.expires_at else None,
+            "source_expires_at": stamp(job.source_expires_at) if job.source_expires_at else None,
         },
         "document": {
             "filename": job.document.filename,
@@ -76,11 +74,12 @@ def _state(job: Job) -> dict[str, Any]:
         if result and result.confidence
         else None,
         "deduplicated_from": result.deduplicated_from if result else None,
-        "triage": result.triage.value if result else None,
+        "triage": result.triage if result else None,
+        "error": error(job),
     }
 
 
-def error(job: Job) -> dict[str, Any] | None:
+def error(job: Job) -> JobError | None:
     """Why it is FAILED."""
     failure = job.failure
     if failure is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Request
 
+from hybrid_ocr_api.forms import JobOptions, validate
 from hybrid_ocr_core.errors import BadRequest
 
 _MOST_BYTES = 64 << 10
@@ -13,34 +15,32 @@ _MOST_BYTES = 64 << 10
 _JOINTS = {"languages": "+", "outputs": ","}
 
 
-def read(request: Request) -> dict[str, str | None]:
-    """Each field as it would stand in a form; None where it is null. Nothing at all is an empty object.
+def read(request: Request, kind: type[JobOptions]) -> dict[str, str]:
+    """Each field as it would stand in a form; null as if it stood there empty. Nothing at all is an empty object.
 
     Raises:
-        BadRequest: the body is no JSON object of strings, numbers and arrays of strings.
+        BadRequest: the body is not as ``kind`` wants it.
     """
-    return {name: None if value is None else _text(name, value) for name, value in _body(request).items()}
+    given = validate(kind, body_of(request)).model_dump(exclude_unset=True, mode="json")
+    return {name: "" if value is None else _text(name, value) for name, value in given.items()}
 
 
-def _body(request: Request) -> dict[str, Any]:
-    """A JSON object; nothing at all is an empty one."""
+def body_of(request: Request) -> dict[str, Any]:
+    """A JSON object; nothing at all is an empty one.
+
+    Raises:
+        BadRequest: it is none.
+    """
     request.max_content_length = _MOST_BYTES
-    if not request.get_data():
-        return {}
-    # Flask answers another media type or broken JSON itself.
-    body = request.get_json()
+    text = request.get_data()
+    try:
+        body = json.loads(text) if text and request.is_json else None if text else {}
+    except (ValueError, RecursionError):
+        body = None
     if not isinstance(body, dict):
-        raise BadRequest('send a JSON object, as in {"mode": "force"}')
+        raise BadRequest('send a JSON object as application/json, as in {"mode": "force"}')
     return body
 
 
-def _text(name: str, value: object) -> str:
-    """A value as it would stand in a form."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if name in _JOINTS and isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return _JOINTS[name].join(value)
-    arrays = " or an array of strings" if name in _JOINTS else ""
-    raise BadRequest(f"{name[:32]!r}: a string{arrays}")
+def _text(name: str, value: str | int | list[str]) -> str:
+    return _JOINTS[name].join(value) if isinstance(value, list) else str(value)

@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 
 from flask import Request
 
+from hybrid_ocr_api import forms
+from hybrid_ocr_api.forms import MOST_SECONDS, JobQuery
 from hybrid_ocr_api.waiting import Knows
-from hybrid_ocr_core.errors import BadRequest
 
-#: Well below the time after which proxies give up a connection on which nothing moves, which is 30 or 60 s.
-MOST_SECONDS = 25
-
-_NUMBER = re.compile(r"\d{1,9}")
-_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
+_PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +28,9 @@ def read(request: Request) -> Wait:
     Raises:
         BadRequest: ``wait`` is no number of seconds.
     """
-    asked = request.args.get("wait")
-    if asked is not None:
-        if not _NUMBER.fullmatch(asked):
-            raise BadRequest(f"wait: write it in whole seconds; more than {MOST_SECONDS} count as {MOST_SECONDS}")
-        return Wait(seconds=min(MOST_SECONDS, int(asked)))
+    if "wait" in request.args:
+        asked = forms.validate(JobQuery, request.args.to_dict())
+        return Wait(seconds=min(MOST_SECONDS, asked.wait))
     for preference in request.headers.get("Prefer", "").split(","):
         # A preference that is not understood is left out of account.
         if found := _PREFERENCE.fullmatch(preference.partition(";")[0].strip()):

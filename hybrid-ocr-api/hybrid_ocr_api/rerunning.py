@@ -6,6 +6,7 @@ from flask import Request
 from werkzeug.datastructures import ImmutableMultiDict
 
 from hybrid_ocr_api import json_form
+from hybrid_ocr_api.forms import JobOptions
 from hybrid_ocr_core.job import Job
 
 
@@ -17,11 +18,15 @@ def read_form(request: Request, job: Job) -> ImmutableMultiDict[str, str]:
     Raises:
         BadRequest: the body is no JSON object of strings, numbers and arrays of strings.
     """
-    fields = {**_as_submitted(job), **json_form.read(request)}
-    return ImmutableMultiDict({name: text for name, text in fields.items() if text is not None})
+    named = json_form.read(request, JobOptions)
+    fields = {**_as_submitted(job), **named}
+    if named.get("retention_days") and "source_retention_days" not in named:
+        # As it was, but no longer than the job.
+        fields["source_retention_days"] = str(min(job.retention.source_days, int(named["retention_days"])))
+    return ImmutableMultiDict(fields)
 
 
-def _as_submitted(job: Job) -> dict[str, str | None]:
+def _as_submitted(job: Job) -> dict[str, str]:
     options = job.options
     return {
         "languages": "+".join(options.languages),
@@ -29,8 +34,8 @@ def _as_submitted(job: Job) -> dict[str, str | None]:
         "outputs": ",".join(options.outputs),
         "pages": str(options.pages),
         "priority": job.lane.value,
-        "client_reference": job.client_reference,
-        "webhook_url": job.webhook_url,
+        "client_reference": job.client_reference or "",
+        "webhook_url": job.webhook_url or "",
         "retention_days": str(job.retention.days),
         "source_retention_days": str(job.retention.source_days),
     }

@@ -6,38 +6,24 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
 from flask import Request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 
-from hybrid_ocr_api import json_form
+from hybrid_ocr_api import forms, json_form
+from hybrid_ocr_api.forms import JobForm, UploadSubmission
 from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core import media, webhook_url
 from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileMissing, FileTooLarge, UnsupportedMediaType
 from hybrid_ocr_core.job import Document, Lane, Retention
-from hybrid_ocr_core.options import JobOptions, PageSelection, parse_languages, parse_mode, parse_outputs
+from hybrid_ocr_core.options import JobOptions, Mode, PageSelection, parse_languages, parse_outputs
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
 _NO_FILE = (
     "send the document as the multipart field 'file', as in: curl -F file=@scan.pdf;"
     " or the 'upload_id' that POST /uploads gave for it"
-)
-_LONGEST_REFERENCE = 256
-
-FIELDS = frozenset(
-    {
-        "languages",
-        "mode",
-        "outputs",
-        "pages",
-        "priority",
-        "client_reference",
-        "webhook_url",
-        "retention_days",
-        "source_retention_days",
-    }
 )
 
 
@@ -78,8 +64,7 @@ def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str
         BadRequest: there are both, or the form is malformed.
     """
     if request.mimetype == "application/json":
-        fields = json_form.read(request)
-        form = ImmutableMultiDict({name: text for name, text in fields.items() if text is not None})
+        form = ImmutableMultiDict(json_form.read(request, UploadSubmission))
     else:
         refuse_other_forms(request.mimetype)
         form = request.form
@@ -145,59 +130,42 @@ def read_wishes(
         WebhookUrlDenied: nothing is sent to such a URL.
     """
     for name in form:
-        if name not in FIELDS:
-            raise BadRequest(f"field {name[:32]!r} is unknown; known are: file, {', '.join(sorted(FIELDS))}")
         if len(form.getlist(name)) > 1:
-            raise BadRequest(f"field {name!r} is given more than once")
+            raise BadRequest(f"field {name[:32]!r} is given more than once")
+    asked = forms.validate(JobForm, form.to_dict())
     options = JobOptions(
-        languages=parse_languages(form.get("languages", ""), languages),
-        mode=parse_mode(form.get("mode", "")),
-        outputs=parse_outputs(form.get("outputs", "")),
-        pages=PageSelection.parse(form.get("pages", "")),
+        languages=parse_languages(asked.languages, languages),
+        mode=Mode(asked.mode or Mode.AUTO),
+        outputs=parse_outputs(asked.outputs),
+        pages=PageSelection.parse(asked.pages),
     )
-    url = form.get("webhook_url") or None
-    if url is not None:
-        webhook_url.read(url, allow_private=allow_private_webhooks)
+    if asked.webhook_url:
+        webhook_url.read(asked.webhook_url, allow_private=allow_private_webhooks)
     return Wishes(
         options=options,
-        lane=_read_priority(form),
-        client_reference=_read_client_reference(form),
-        retention=_read_retention(form, retention),
-        webhook_url=url,
+        lane=Lane(asked.priority or Lane.NORMAL),
+        client_reference=asked.client_reference or None,
+        retention=_retention(asked, retention),
+        webhook_url=asked.webhook_url or None,
     )
 
 
-def _read_priority(form: ImmutableMultiDict[str, str]) -> Lane:
-    word = form.get("priority", "").strip()
-    try:
-        return Lane(word or Lane.NORMAL)
-    except ValueError as error:
-        raise BadRequest(f"priority: {word[:32]!r} is unknown; known are: {', '.join(Lane)}") from error
-
-
-def _read_client_reference(form: ImmutableMultiDict[str, str]) -> str | None:
-    """The caller's own label, echoed wherever the job is shown."""
-    reference = form.get("client_reference") or None
-    if reference is not None and len(reference) > _LONGEST_REFERENCE:
-        raise BadRequest(f"client_reference: at most {_LONGEST_REFERENCE} characters")
-    if reference is not None and any(unicodedata.category(character) == "Cc" for character in reference):
-        raise BadRequest("client_reference: no control characters")
-    return reference
-
-
-def _read_retention(form: ImmutableMultiDict[str, str], settings: RetentionSettings) -> Retention:
+def _retention(asked: JobForm, settings: RetentionSettings) -> Retention:
     """What was submitted is kept no longer than the job."""
     usual = settings.usual
-    days = _read_days(form, "retention_days", usual.days, least=1, most=settings.most_days)
-    source_days = _read_days(form, "source_retention_days", min(usual.source_days, days), least=0, most=days)
-    return Retention(days=days, source_days=source_days)
+    days = _days("retention_days", asked.retention_days, usual.days, most=settings.most_days)
+    usual_source_days = min(usual.source_days, days)
+    return Retention(
+        days=days,
+        source_days=_days("source_retention_days", asked.source_retention_days, usual_source_days, most=days),
+    )
 
 
-def _read_days(form: ImmutableMultiDict[str, str], name: str, usual: int, *, least: int, most: int) -> int:
-    text = form.get(name, "").strip() or str(usual)
-    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not least <= int(text) <= most:
-        raise BadRequest(f"{name}: a whole number from {least} to {most}")
-    return int(text)
+def _days(name: str, asked: int | Literal[""], usual: int, *, most: int) -> int:
+    days = usual if asked == "" else asked
+    if days > most:
+        raise BadRequest(f"{name}: {most} at most")
+    return days
 
 
 def _measure(stream: IO[bytes]) -> tuple[int, str]:

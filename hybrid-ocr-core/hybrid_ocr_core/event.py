@@ -10,6 +10,7 @@ import json
 import random
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from hybrid_ocr_core.job import EventId, Job, JobStatus
 from hybrid_ocr_core.job_item import stamp
@@ -107,7 +108,7 @@ class Event:
     tries: tuple[Try, ...] = ()
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["job.done", "job.failed"]:
         """What is told."""
         return "job.done" if self.status is JobStatus.DONE else "job.failed"
 

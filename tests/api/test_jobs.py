@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Job, JobStatus, Progress
 from hybrid_ocr_core.job_store import JobStore
-from tests.builders import a_document, a_failure, a_job, a_result
+from tests.builders import a_document, a_failure, a_job, a_page, a_result
 from tests.faults import away
 
-_JSON = b'{"schema":"hybrid-ocr/1","pages":[\n{"page":1,"text":"one"},\n{"page":12,"text":"twelve"}\n]}\n'
+_PAGES = [a_page(1, text="one"), a_page(12, text="twelve")]
+_LINES = ",\n".join(json.dumps(page, separators=(",", ":")) for page in _PAGES)
+_JSON = f'{{"schema":"hybrid-ocr/1","pages":[\n{_LINES}\n]}}\n'.encode()
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_a_result_that_was_not_made_is_not_found(client: FlaskClient, done: Job,
 
 
 def test_one_page_of_the_result_is_given_as_the_json_has_it(client: FlaskClient, done: Job) -> None:
-    assert client.get(f"/jobs/{done.job_id}/pages/12").get_json() == {"page": 12, "text": "twelve"}
+    assert client.get(f"/jobs/{done.job_id}/pages/12").get_json() == _PAGES[1]
     assert client.get(f"/jobs/{done.job_id}/pages/2").status_code == 404
     assert client.get(f"/jobs/{done.job_id}/pages/0").status_code == 404
 

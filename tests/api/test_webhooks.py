@@ -114,7 +114,7 @@ def test_a_client_sees_every_try_and_the_next(
     (event,) = store.events.due(limit=9)
     claim = store.events.claim(event)
     assert claim is not None
-    made = Try(at=clock.now, seconds=0.25, status=500, body_sha256="ab")
+    made = Try(at=clock.now, seconds=0.25, status=500, body_sha256="ab" * 32)
     store.events.report(claim, made, clock.now + dt.timedelta(seconds=5))
 
     assert _shown(client, job)["events"] == [
@@ -130,7 +130,7 @@ def test_a_client_sees_every_try_and_the_next(
                     "status": 500,
                     "error": None,
                     "seconds": 0.25,
-                    "body_sha256": "ab",
+                    "body_sha256": "ab" * 32,
                 }
             ],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import JobId, JobStatus
 from hybrid_ocr_core.job_store import JobStore
-from tests.builders import FakeClock, a_document, a_result
+from tests.builders import FakeClock, a_document, a_page, a_result
 
 #: Flask answers that from the route table: no route hears of it.
 _METHODS_ASKED_FOR = "OPTIONS"
@@ -82,7 +83,7 @@ def test_every_route_is_open_or_demands_a_scope() -> None:
 
     assert endpoints == OPEN_ENDPOINTS | SCOPES.keys()
     assert not OPEN_ENDPOINTS & SCOPES.keys()
-    assert {"health.health", "health.ready"} == OPEN_ENDPOINTS
+    assert {"health.health", "health.ready", "reference.document", "reference.page"} == OPEN_ENDPOINTS
     assert _DEMANDING
 
 
@@ -116,6 +117,13 @@ def test_a_route_is_closed_to_strangers_and_to_other_scopes(
     assert (narrow.status_code, narrow.content_type) == (403, "application/problem+json")
     for scope in (needed, Scope.ADMIN):
         assert Tenant(app, office, "acme", scope).call(method, path).status_code in {200, 400, 404}
+
+
+def test_a_wrong_method_on_an_open_path_needs_no_key_either(app: Flask) -> None:
+    for rule in _rules():
+        if rule.endpoint in OPEN_ENDPOINTS:
+            response = app.test_client().open(rule.rule, method="TRACE")
+            assert (response.status_code, "GET" in response.headers["Allow"]) == (405, True)
 
 
 def test_not_even_the_methods_of_a_path_are_told_to_strangers(app: Flask) -> None:
@@ -156,7 +164,8 @@ def test_another_tenant_gets_404_and_learns_nothing(
 
 def _finish(store: JobStore, documents: DocumentStore, job: JobId, directory: Path) -> None:
     file = directory / "result"
-    file.write_text('{"pages":[\n{"page":1,"text":"secret"}\n]}\n')
+    page = json.dumps(a_page(text="secret"), separators=(",", ":"))
+    file.write_text(f'{{"pages":[\n{page}\n]}}\n')
     _, lease = store.claim(job)
     for output in ("json", "txt"):
         documents.put_result(job, attempt=1, revision=0, output=output, path=file, still_wanted=lambda: None)

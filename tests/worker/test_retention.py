@@ -176,7 +176,7 @@ def test_days_are_counted_from_the_end(
         ({"retention_days": "90"}, Retention(days=90, source_days=14)),
         ({"source_retention_days": "0"}, Retention(days=30, source_days=0)),
         ({"retention_days": "365", "source_retention_days": "365"}, Retention(days=365, source_days=365)),
-        ({"retention_days": " ", "source_retention_days": ""}, Retention(days=30, source_days=14)),
+        ({"retention_days": "", "source_retention_days": ""}, Retention(days=30, source_days=14)),
     ],
 )
 def test_what_is_not_said_is_as_usual(
