@@ -28,15 +28,18 @@ def create() -> tuple[Response, int]:
     """Accept a batch: 202 once it is committed, whatever became of single files, and again under the same key."""
     parts = services()
     key = idempotency.read_key(request)
-    parts.quotas.check(caller().tenant)
+    tenant = caller().tenant
+    with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
+        parts.quotas.check(tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
         form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = submission.read_wishes(parts, caller().tenant, form)
+        wishes = submission.read_wishes(parts, tenant, form)
         files = batch_upload.read_files(received, spool, parts.settings)
-        parts.quotas.check_jobs(caller().tenant, sum(isinstance(file, Upload) for file in files))
+        with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
+            parts.quotas.check_jobs(tenant, sum(isinstance(file, Upload) for file in files))
         headers = {}
         try:
-            batch, jobs = batch_submission.submit(parts, tenant=caller().tenant, files=files, wishes=wishes, key=key)
+            batch, jobs = batch_submission.submit(parts, tenant=tenant, files=files, wishes=wishes, key=key)
         except KeyUsed as used:
             batch, jobs = _find(used.made)
             headers = idempotency.REPLAYED

@@ -11,22 +11,17 @@ from flask import Blueprint, Request, Response, jsonify, request
 
 from hybrid_ocr_api import json_form
 from hybrid_ocr_api.auth import caller
-from hybrid_ocr_api.forms import UploadAnnouncement
+from hybrid_ocr_api.forms import UploadAnnouncement, validate
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.uploads import clean_name
 from hybrid_ocr_core import media
 from hybrid_ocr_core.direct_upload import DirectUpload, UploadId
-from hybrid_ocr_core.errors import BadRequest, FileEmpty, FileTooLarge, UnsupportedMediaType
+from hybrid_ocr_core.errors import FileEmpty, FileTooLarge, UnsupportedMediaType
 from hybrid_ocr_core.job_item import stamp
 
 _log = logging.getLogger(__name__)
 
 blueprint = Blueprint("uploads", __name__)
-
-_EXAMPLE = (
-    "send application/json with these three, as in"
-    ' {"filename": "scan.pdf", "bytes": 123456, "media_type": "application/pdf"}'
-)
 
 
 @blueprint.post("/uploads")
@@ -57,29 +52,20 @@ def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.
     """What a client says that it will send.
 
     Raises:
-        BadRequest: that is no JSON object of ``filename``, ``bytes`` and ``media_type``.
+        BadRequest: that is no ``UploadAnnouncement``.
         FileEmpty, FileTooLarge, UnsupportedMediaType: as when the file itself were sent.
     """
-    body = json_form.body_of(request)
-    if body.keys() != UploadAnnouncement.model_fields.keys():
-        raise BadRequest(_EXAMPLE)
-    filename, size, media_type = body["filename"], body["bytes"], body["media_type"]
-    if isinstance(size, float) and size.is_integer():  # JSON has one kind of number
-        size = int(size)
-    if not isinstance(filename, str):
-        raise BadRequest("filename: a string")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise BadRequest("bytes: the size of the file, a whole number")
-    if media_type not in media.MEDIA_TYPES:
+    said = validate(UploadAnnouncement, json_form.body_of(request))
+    if said.media_type not in media.MEDIA_TYPES:
         raise UnsupportedMediaType(f"media_type: one of {', '.join(media.MEDIA_TYPES)}")
-    if size == 0:
+    if not said.bytes:
         raise FileEmpty("the file has no bytes")
-    if size > max_bytes:
-        raise FileTooLarge(f"the file has {size} bytes; the limit is {max_bytes}")
+    if said.bytes > max_bytes:
+        raise FileTooLarge(f"the file has {said.bytes} bytes; the limit is {max_bytes}")
     return DirectUpload(
         id=UploadId(tenant=tenant, upload_id=uuid.uuid4().hex),
-        filename=clean_name(filename),
-        media_type=media_type,
-        bytes=size,
+        filename=clean_name(said.filename),
+        media_type=said.media_type,
+        bytes=said.bytes,
         created_at=now,
     )

@@ -186,7 +186,12 @@ class UploadAnnouncement(Form):
     """The file that is to be sent to S3."""
 
     filename: Annotated[str, Field(examples=["scan.pdf"])]
-    bytes: Annotated[int, Field(ge=1, description="Its size.", examples=[123456])]
+    #: That there are none, has a code of its own; and so has another media type.
+    bytes: Annotated[
+        int,
+        Field(ge=0, description="Its size.", examples=[123456], json_schema_extra={"minimum": 1}),
+        BeforeValidator(_number),
+    ]
     media_type: Annotated[str, Field(json_schema_extra={"enum": list(MEDIA_TYPES)})]
 
 

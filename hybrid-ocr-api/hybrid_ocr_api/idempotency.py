@@ -6,16 +6,19 @@ it. What tells requests apart is what they ask for: a multipart body has another
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from flask import Request
 
 from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
+from hybrid_ocr_api.refusals import QuotaExceeded
+from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Wishes
 from hybrid_ocr_core.batch import Refusal
 from hybrid_ocr_core.errors import BadRequest
@@ -52,3 +55,15 @@ def keyed(
     sent = [content if isinstance(content, str) else [content.filename, content.code] for content in contents]
     fingerprint = hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
     return KeyedRequest(tenant=tenant, operation=operation, key=key, fingerprint=fingerprint, at=at)
+
+
+@contextlib.contextmanager
+def passing_replays(parts: Services, *, tenant: str, operation: str, key: str | None) -> Iterator[None]:
+    """Within it, a quota that is used up is no reason to refuse what was accepted before: its client has to learn that,
+    and it makes no new job.
+    """
+    try:
+        yield
+    except QuotaExceeded:
+        if key is None or not parts.keys.is_used(tenant, operation, key, parts.clock()):
+            raise

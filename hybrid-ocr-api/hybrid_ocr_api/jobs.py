@@ -36,9 +36,10 @@ def create() -> tuple[Response, int]:
     """Accept a document: 202 once it is committed, and again for the same request under the same key."""
     parts = services()
     key = idempotency.read_key(request)
-    parts.quotas.check(caller().tenant)
-    upload_id, form = uploads.read_form(request)
     tenant = caller().tenant
+    with idempotency.passing_replays(parts, tenant=tenant, operation="jobs", key=key):
+        parts.quotas.check(tenant)
+    upload_id, form = uploads.read_form(request)
     wishes = submission.read_wishes(parts, tenant, form)
     if upload_id is not None:
         return _accepted(
@@ -54,7 +55,8 @@ def rerun(job_id: str) -> tuple[Response, int]:
     parts = services()
     key = idempotency.read_key(request)
     of = parts.jobs.get(_id(job_id))
-    parts.quotas.check(of.tenant)
+    with idempotency.passing_replays(parts, tenant=of.tenant, operation="reruns", key=key):
+        parts.quotas.check(of.tenant)
     wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
     return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
 

@@ -43,7 +43,7 @@ class KeyedRequest:
     @property
     def item_key(self) -> Item:
         """The primary key of its record."""
-        return {"pk": f"T#{self.tenant}#I#{self.operation}#{self.key}", "sk": "KEY"}
+        return _item_key(self.tenant, self.operation, self.key)
 
     def record(self, made: str) -> Put:
         """The write that belongs into the transaction which makes ``made``."""
@@ -63,7 +63,7 @@ class KeyedRequest:
             KeyUsed: this request was there before.
             IdempotencyMismatch: another one was.
         """
-        if not record or record["expires_at"] <= int(self.at.timestamp()) or record["made"] == made:
+        if not _counts(record, self.at) or record["made"] == made:
             return
         if record["fingerprint"] != self.fingerprint:
             raise IdempotencyMismatch("the Idempotency-Key was used for another document, or with other fields")
@@ -83,3 +83,15 @@ class IdempotencyKeys:
             KeyUsed, IdempotencyMismatch: see ``KeyedRequest.check``.
         """
         request.check(self._table.get(request.item_key))
+
+    def is_used(self, tenant: str, operation: str, key: str, at: dt.datetime) -> bool:
+        """Was some request accepted under this key?"""
+        return _counts(self._table.get(_item_key(tenant, operation, key)), at)
+
+
+def _item_key(tenant: str, operation: str, key: str) -> Item:
+    return {"pk": f"T#{tenant}#I#{operation}#{key}", "sk": "KEY"}
+
+
+def _counts(record: Item, at: dt.datetime) -> bool:
+    return bool(record) and record["expires_at"] > int(at.timestamp())

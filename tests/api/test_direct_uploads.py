@@ -71,7 +71,7 @@ def test_each_upload_has_a_key_of_its_own(client: FlaskClient) -> None:
         ({"bytes": MAX_DIRECT_UPLOAD_BYTES + 1}, 413, "file_too_large"),
         ({"filename": None}, 400, "bad_request"),
         ({"media_type": "text/html"}, 415, "unsupported_media_type"),
-        ({"media_type": ["application/pdf"]}, 415, "unsupported_media_type"),
+        ({"media_type": ["application/pdf"]}, 400, "bad_request"),
         ({"languages": "eng"}, 400, "bad_request"),
     ],
 )

@@ -74,12 +74,17 @@ def _another_process(app: Flask, clients: AwsClients, clock: FakeClock) -> Flask
     return client
 
 
-def _submit(client: FlaskClient) -> TestResponse:
-    return client.post("/jobs", data={"file": (io.BytesIO(_PDF), "a.pdf")})
+def _submit(client: FlaskClient, *, key: str | None = None) -> TestResponse:
+    return client.post("/jobs", data={"file": (io.BytesIO(_PDF), "a.pdf")}, headers=_headers(key))
 
 
-def _batch(client: FlaskClient, files: int) -> TestResponse:
-    return client.post("/batches", data={"file": [(io.BytesIO(_PDF), f"{n}.pdf") for n in range(files)]})
+def _batch(client: FlaskClient, files: int, *, key: str | None = None) -> TestResponse:
+    data = {"file": [(io.BytesIO(_PDF), f"{n}.pdf") for n in range(files)]}
+    return client.post("/batches", data=data, headers=_headers(key))
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
 
 
 def _job(response: TestResponse, tenant: str = "default") -> JobId:
@@ -102,6 +107,21 @@ class TestJobsInFlight:
         assert int(refused.headers["Retry-After"]) >= 1
         assert "room for 0 more jobs" in refused.get_json()["detail"]
         assert _submit(other).status_code == 202
+
+    @_limits(jobs_in_flight=1)
+    def test_what_was_accepted_before_is_told_again_however_full_it_is(self, client: FlaskClient) -> None:
+        accepted, again = (_submit(client, key="one") for _ in range(2))
+        assert again.status_code == 202
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert _job(again) == _job(accepted)
+        assert _refused(_submit(client, key="two"), "quota_exceeded")
+
+    @_limits(jobs_in_flight=2)
+    def test_a_batch_that_was_accepted_before_is_told_again(self, client: FlaskClient) -> None:
+        accepted, again = (_batch(client, 2, key="one") for _ in range(2))
+        assert again.status_code == 202
+        assert again.get_json()["batch_id"] == accepted.get_json()["batch_id"]
+        assert _refused(_batch(client, 2, key="two"), "quota_exceeded")
 
     @_limits(jobs_in_flight=3)
     def test_it_holds_across_processes(
