@@ -111,13 +111,13 @@ def test_a_job_that_another_one_lets_go_carries_its_own_trace(
 ) -> None:
     places = Places(clients.dynamodb, aws_settings.table, most=1, lease=LEASE, clock=clock)
     dispatch = Dispatch(store, queue, places, None, clock)
-    first, second, untraced = (a_job(traceparent=_traced(1)), a_job(traceparent=_traced(2)), a_job())
-    for job in (first, second, untraced):
+    jobs = []
+    for traceparent in (_traced(1), _traced(2), None):
         clock.advance(1)
-        dispatch.accept(job)
+        jobs.append(dispatch.accept(a_job(traceparent=traceparent, created_at=clock())))
     found = []
 
-    for job in (first, second, untraced):
+    for job in jobs:
         message = _receive(queue)
         found.append(_trace_of(message))
         with trace.span(message.traceparent if message else None):
