@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -89,12 +90,9 @@ def talking(act: Callable[[socket.socket, threading.Event], None]) -> Iterator[i
     threads: list[threading.Thread] = []
 
     def serve(connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65536)
-                act(connection, end)
-            except OSError:
-                pass  # the client hung up
+        with connection, contextlib.suppress(OSError):  # the client hung up
+            connection.recv(65536)
+            act(connection, end)
 
     def accept() -> None:
         while True:

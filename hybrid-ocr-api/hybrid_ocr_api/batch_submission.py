@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from hybrid_ocr_api.submission import queued_job
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core.batch import Batch, BatchId, Refusal
 from hybrid_ocr_core.errors import JobNotFound, Unavailable
+from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.logs import log_context
 
@@ -53,48 +54,56 @@ def submit(
         contents = (file.document.sha256 if isinstance(file, Upload) else file for file in files)
         request = idempotency.keyed(key, wishes, contents, tenant=tenant, operation="batches", at=parts.clock())
         parts.keys.check(request)
-    batch_id = uuid.uuid4().hex
+    batch_id = BatchId(tenant=tenant, batch_id=uuid.uuid4().hex)
     ids = [JobId(tenant=tenant, job_id=uuid.uuid4().hex) for _ in files]
     uploads = {job: file for job, file in zip(ids, files, strict=True) if isinstance(file, Upload)}
-    with log_context(batch_id=batch_id):
-        try:
-            _for_each(uploads, lambda job: _store(parts, job, uploads[job]))
-            # A crash here leaves objects that no job knows; the client got no answer and submits again. The sweeper's
-            # orphan run removes them.
-            now = parts.clock()
-            jobs = {
-                job: queued_job(job, now=now, document=upload.document, wishes=wishes, batch_id=batch_id)
-                for job, upload in uploads.items()
-            }
-            jobs = {job.id: job for job in _for_each(jobs.values(), parts.dispatch.commit)}
-        except Exception:
-            _take_back(parts, uploads)
-            raise
+    with log_context(batch_id=batch_id.batch_id):
+        jobs, now = _commit_jobs(parts, uploads, wishes, batch_id)
         # A crash here leaves jobs without a batch: the sweeper sends them, they run, and nobody asks for them.
         batch = Batch(
-            id=BatchId(tenant=tenant, batch_id=batch_id),
+            id=batch_id,
             created_at=now,
             client_reference=wishes.client_reference,
             expires_at=now + dt.timedelta(days=wishes.retention.days) + _JOBS_TAKE,
             files=tuple(file if isinstance(file, Refusal) else job for job, file in zip(ids, files, strict=True)),
         )
-        try:
-            parts.batches.create(batch, request)
-        except Unavailable:
-            # The answer may be all that was lost: then the batch is there, and is what the next request with this key
-            # gets, so its jobs have to stay. Else they are as after a crash. Without a key nobody could find it.
-            if request is None:
-                _take_back(parts, uploads)
-            raise
-        except Exception:
-            _take_back(parts, uploads)
-            raise
+        _commit(parts, batch, request)
         # A crash here, or SQS away, leaves QUEUED jobs without messages: the items are the outbox, and the sweeper
         # sends them after a lease.
         parts.dispatch.send(list(jobs.values()))
         # A crash here leaves an accepted batch whose client got no answer: it runs, and nobody asks for it.
         _log.info("Accepted a batch.", extra={"action": "batch_accepted"})
     return batch, jobs
+
+
+def _commit_jobs(
+    parts: Services, uploads: Mapping[JobId, Upload], wishes: Wishes, batch: BatchId
+) -> tuple[dict[JobId, Job], dt.datetime]:
+    """Bytes first, then the jobs, which are of one moment; all of them, or none that stays."""
+    try:
+        _for_each(uploads, lambda job: _store(parts, job, uploads[job]))
+        # A crash here leaves objects that no job knows; the client got no answer and submits again. The sweeper's
+        # orphan run removes them.
+        now = parts.clock()
+        jobs = [
+            queued_job(job, now=now, document=upload.document, wishes=wishes, batch_id=batch.batch_id)
+            for job, upload in uploads.items()
+        ]
+        return {job.id: job for job in _for_each(jobs, parts.dispatch.commit)}, now
+    except Exception:
+        _take_back(parts, uploads)
+        raise
+
+
+def _commit(parts: Services, batch: Batch, request: KeyedRequest | None) -> None:
+    try:
+        parts.batches.create(batch, request)
+    except Exception as error:
+        # The answer may be all that was lost: then the batch is there, and is what the next request with this key
+        # gets, so its jobs have to stay. Else they are as after a crash. Without a key nobody could find it.
+        if request is None or not isinstance(error, Unavailable):
+            _take_back(parts, batch.jobs)
+        raise
 
 
 def _store(parts: Services, job: JobId, upload: Upload) -> None:

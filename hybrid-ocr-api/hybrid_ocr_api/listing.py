@@ -26,9 +26,6 @@ from hybrid_ocr_core.job import JobStatus, Lane, Triage
 from hybrid_ocr_core.job_list import Selection
 
 _DIGEST_BYTES = 12
-_LONGEST_CURSOR = 200
-_LONGEST_REFERENCE = 256
-_ID = re.compile(r"[0-9a-f]{32}")
 _PLACE = re.compile(r"\d{15}#[0-9a-f]{32}", re.ASCII)
 
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -122,10 +119,7 @@ def _time(name: str, text: str) -> dt.datetime | None:
         return None
     try:
         time = dt.datetime.fromisoformat(text)
-        if len(text) == len("2026-11-21"):
-            return time.replace(tzinfo=dt.UTC)
-        if time.tzinfo is not None:
-            return time.astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise BadRequest(f"{name}: write 2026-11-21, or 2026-11-21T09:30:00Z (the + of +01:00 is %2B in a URL)")
+        # ``ListQuery`` has let through a day, or a time with its zone.
+        return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"{name}: there is no such day or time") from error

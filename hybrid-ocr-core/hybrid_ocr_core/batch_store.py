@@ -18,7 +18,7 @@ from hybrid_ocr_core.errors import BatchNotFound, NewerSchema
 from hybrid_ocr_core.idempotency import KeyedRequest
 from hybrid_ocr_core.job import Clock, JobId, utc_now
 from hybrid_ocr_core.job_item import COMMON_SCHEMA, SCHEMA, Item, stamp
-from hybrid_ocr_core.table import Key, Put, Table
+from hybrid_ocr_core.table import Put, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -72,7 +72,8 @@ class BatchStore:
         Raises:
             BatchNotFound: there is no such batch, or not any more.
         """
-        *pages, meta = self._items(batch) or [{}]
+        # The pages in order, and last META, as their keys sort.
+        *pages, meta = list(self._table.items(_pk(batch))) or [{}]
         # The TTL is late, and may take the pages first.
         if meta.get("sk") != _META or meta["expires_at"] <= self._clock().timestamp():
             raise BatchNotFound("there is no such batch")
@@ -85,16 +86,6 @@ class BatchStore:
             expires_at=dt.datetime.fromtimestamp(int(meta["expires_at"]), dt.UTC),
             files=tuple(_to_file(batch.tenant, file) for page in pages for file in page["files"]),
         )
-
-    def _items(self, batch: BatchId) -> list[Item]:
-        """The pages in order, and last META, as their keys sort."""
-        found: list[Item] = []
-        start: Key | None = None
-        while True:
-            items, start = self._table.query("pk = :pk", {":pk": _pk(batch)}, start=start, ConsistentRead=True)
-            found += items
-            if start is None:
-                return found
 
 
 def _pk(batch: BatchId) -> str:

@@ -37,7 +37,7 @@ from hybrid_ocr_core.errors import ChunkExhausted, ChunkHome, JobNotFound, Lease
 from hybrid_ocr_core.event_store import written_with
 from hybrid_ocr_core.job import Clock, EventId, JobFailure, JobId, JobStatus, utc_now
 from hybrid_ocr_core.job_item import KEEP, Item, keep_values, key_of, milliseconds
-from hybrid_ocr_core.table import Key, Table, Write
+from hybrid_ocr_core.table import Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -184,28 +184,15 @@ class ChunkStore:
     def unfinished(self, job: JobId, split: int) -> Iterator[tuple[ChunkId, bool]]:
         """The chunks that are not home, in order, and whether each is free; a hint, so act by condition only."""
         now = milliseconds(self._clock())
-        for item in self._items(job, _prefix(split)):
+        for item in self._table.items(key_of(job)["pk"], _prefix(split)):
             if item["status"] != JobStatus.DONE:
                 number = int(item["sk"].rpartition("#")[2])
                 yield ChunkId(job=job, split=split, number=number), _is_free(item, now)
 
     def remove(self, job: JobId) -> None:
         """Delete all chunks of an erased job."""
-        for item in self._items(job, _CHUNK):
+        for item in self._table.items(key_of(job)["pk"], _CHUNK):
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
-
-    def _items(self, job: JobId, prefix: str) -> Iterator[Item]:
-        start: Key | None = None
-        while True:
-            items, start = self._table.query(
-                "pk = :pk AND begins_with(sk, :prefix)",
-                {":pk": key_of(job)["pk"], ":prefix": prefix},
-                start=start,
-                ConsistentRead=True,
-            )
-            yield from items
-            if start is None:
-                return
 
     def _take(
         self, chunk: ChunkId, transition: str, *, budget_used: str, values: Mapping[str, Any] = MappingProxyType({})

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_ocr_core.event import PATIENCE, Delivery, Event, Try, TryError
 from hybrid_ocr_core.job import Clock, EventId, JobId, JobStatus, utc_now
 from hybrid_ocr_core.job_item import COMMON_SCHEMA, Item, id_of, key_of, milliseconds, stamp
-from hybrid_ocr_core.table import Key, Table, Write
+from hybrid_ocr_core.table import Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -135,11 +134,11 @@ class EventStore:
 
     def of(self, job: JobId) -> list[Event]:
         """Those of a job, oldest first: more than one only if it was redriven."""
-        return [_to_event(item) for item in self._items(job)]
+        return [_to_event(item) for item in self._table.items(key_of(job)["pk"], _EVENT)]
 
     def remove(self, job: JobId) -> None:
         """Delete all events of an erased job."""
-        for item in self._items(job):
+        for item in self._table.items(key_of(job)["pk"], _EVENT):
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
 
     def _let_go(
@@ -167,19 +166,6 @@ class EventStore:
         # A response that was lost shows the owner gone, and this very try as the last.
         is_ours = made is not None and _from_try(made) in item.get("tries", ())[-1:]
         return written or is_ours
-
-    def _items(self, job: JobId) -> Iterator[Item]:
-        start: Key | None = None
-        while True:
-            items, start = self._table.query(
-                "pk = :pk AND begins_with(sk, :prefix)",
-                {":pk": key_of(job)["pk"], ":prefix": _EVENT},
-                start=start,
-                ConsistentRead=True,
-            )
-            yield from items
-            if start is None:
-                return
 
 
 def written_with(event: EventId, status: JobStatus, error_code: str | None, now: dt.datetime) -> Write:

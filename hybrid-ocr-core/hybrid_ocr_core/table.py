@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +203,18 @@ class Table:
                 **options,
             )
         return [deserialise(item) for item in response["Items"]], response.get("LastEvaluatedKey")
+
+    def items(self, pk: str, prefix: str = "") -> Iterator[Item]:
+        """All items of a partition whose sort key begins so, in its order, strongly consistent."""
+        condition, values = "pk = :pk", {":pk": pk}
+        if prefix:
+            condition, values = f"{condition} AND begins_with(sk, :prefix)", {**values, ":prefix": prefix}
+        start: Key | None = None
+        while True:
+            page, start = self.query(condition, values, start=start, ConsistentRead=True)
+            yield from page
+            if start is None:
+                return
 
     def count(
         self,

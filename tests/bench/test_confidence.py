@@ -78,7 +78,14 @@ def test_bins_of_equal_mass_hold_about_the_same_and_keep_equal_claims_together()
 
 @given(st.lists(st.tuples(st.floats(0, 100).map(lambda score: round(score, 2)), st.booleans()), min_size=1))
 def test_whatever_is_fitted_is_a_calibration(words: list[tuple[float, bool]]) -> None:
-    Calibration(fit([Judged(score=score, is_right=right, weight=0.5) for score, right in words]))
+    points = fit([Judged(score=score, is_right=right, weight=0.5) for score, right in words])
+
+    calibration = Calibration(points)
+    told = [calibration(score) for score in range(101)]
+    assert told == sorted(told)
+    assert told[0] > 0
+    assert told[-1] < 100  # nothing is certain, however often it was seen
+    assert [calibration(score) for score, _ in points] == pytest.approx([share for _, share in points], abs=0.01)
 
 
 def test_a_fit_brings_claims_to_the_truth() -> None:
