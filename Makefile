@@ -32,7 +32,7 @@ logs: ## follow the logs of `make run`
 	@exec tail -n 20 -F $${OCR_DATA_DIR:-.local}/logs/*.log
 
 test: setup ## the tests of every push; ARGS='-k queue' picks some
-	$(PYTHON) -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 test-long: setup ## the exhaustive ones
 	$(PYTHON) -m pytest -m long $(ARGS)

@@ -61,6 +61,14 @@ MAX_BATCH_FILES = 30
 PLACES = 100
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For pytest-xdist: a file's tests share a process, as they share fixtures; those of minutes each fill the gaps."""
+    for item in items:
+        if item.path.parent.name != "every_call":
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock(dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))

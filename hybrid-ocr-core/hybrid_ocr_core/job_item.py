@@ -49,6 +49,16 @@ KEEP = (
 )
 #: What a job that has not ended does not have.
 KEPT = "kept_shard, kept_until, source_until, kept_next"
+#: A part of each write that leaves a tombstone, which the index ``open`` keeps until the objects are purged.
+BURY = (
+    "erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at, expires_at = :expires"
+    " ADD attempt :one, version :one"
+    " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
+    " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of, traceparent,"
+    f" kept_for, source_kept_for, source_gone_at, {KEPT}"
+)
+#: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
+TOMBSTONE_KEPT = dt.timedelta(days=15)
 
 
 def key_of(job: JobId) -> Item:
@@ -81,6 +91,17 @@ def keep_values(now: dt.datetime) -> Item:
     """For ``KEEP``."""
     longest = Retention().days * _DAY
     return {":kept": KEPT_SHARD, ":longest": _whole_milliseconds(longest), ":ended": milliseconds(now)}
+
+
+def bury_values(now: dt.datetime, lease: dt.timedelta) -> Item:
+    """For ``BURY``; ``lease`` is for how long a worker may still be writing objects."""
+    return {
+        ":stamp": stamp(now),
+        ":shard": OPEN_SHARD,
+        ":sweep_at": milliseconds(now + lease),
+        ":expires": int((now + TOMBSTONE_KEPT).timestamp()),
+        ":one": 1,
+    }
 
 
 def from_job(job: Job, *, sweep_at: int) -> Item:

@@ -35,12 +35,12 @@ The sparse index ``open`` (``open_shard``, ``sweep_at``) holds the jobs that som
 terminal, or erased with objects left; and the places of crowded lanes. Reads from it are hints; each action is a
 conditional write on the item.
 
-The sparse index ``kept`` (``kept_shard``, ``kept_next``) holds those that have ended, until they expire.
+What becomes of a job that has ended (forget, expire) is in ``kept_store``, what of its parts in ``chunk_store``.
 
 The writes that end a job (complete, fail, exhaust) write its event, too, where it has a ``webhook_url``: in one
 transaction, which needs no rights of its own. Without one they are single writes.
 
-IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its indexes ``open`` and ``kept``.
+IAM: dynamodb:PutItem, GetItem, BatchGetItem, UpdateItem on the table, Query on its index ``open``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ from hybrid_ocr_core.job import (
     Stage,
     utc_now,
 )
-from hybrid_ocr_core.job_item import KEEP, KEPT, KEPT_SHARD, OPEN_SHARD, Item, keep_values, key_of, milliseconds
+from hybrid_ocr_core.job_item import BURY, KEEP, KEPT, OPEN_SHARD, Item, bury_values, keep_values, key_of, milliseconds
+from hybrid_ocr_core.kept_store import KeptStore
 from hybrid_ocr_core.once import Once
 from hybrid_ocr_core.places import PLACES, TenantLane, where_of
 from hybrid_ocr_core.table import Put, Table, Write
@@ -92,15 +93,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _OPEN_INDEX = "open"
-_KEPT_INDEX = "kept"
 #: Not a job: the item by which the sweepers of a fleet take turns.
 _TURN = {"pk": "SWEEP", "sk": "TURN"}
 
 #: Jobs that wait for one; what is the 101st copy of a document within minutes is recognised itself.
 _MOST_FOLLOWERS = 100
 _RESEND_CAP = dt.timedelta(hours=1)
-#: A tombstone outlives every message that may still name the job: SQS keeps one for 14 days at most.
-_TOMBSTONE_KEPT = dt.timedelta(days=15)
 
 _FREE = "(#status = :queued OR (#status = :processing AND lease_expires_at < :now))"
 #: The guards of the transitions. tests/model explores the protocol with these very strings, and with each part of them
@@ -122,6 +120,8 @@ CONDITIONS = {
 _SPLIT = "#status = :processing AND attribute_exists(split_by) AND attribute_not_exists(lease_expires_at)"
 #: What a later version wrote is left alone.
 _KNOWN = "(attribute_not_exists(v) OR v <= :schema)"
+#: There is something to recognise; see ``kept_store``.
+SOURCE_KEPT = "attribute_not_exists(source_gone_at)"
 SPLIT_CONDITIONS = {
     "split": "#status = :processing AND attempt = :mine",
     "claim": f"{_SPLIT} AND chunks_left = :none",
@@ -132,13 +132,6 @@ HELD_CONDITIONS = {
     "admit": "attribute_not_exists(erased_at) AND #status = :queued AND attribute_exists(held)",
     "follow": "attribute_not_exists(erased_at) AND #status IN (:queued, :processing)"
     " AND (attribute_not_exists(followers) OR size(followers) < :most)",
-}
-#: Those around a job whose days are counted. Where it runs again there is no ``kept_until``.
-KEPT_CONDITIONS = {
-    "forget": "attribute_not_exists(erased_at) AND kept_next = :seen AND source_until <= :now AND kept_until > :now",
-    "forgotten": "attribute_exists(source_gone_at) AND attribute_exists(kept_until)",
-    "expire": "attribute_not_exists(erased_at) AND kept_until <= :now",
-    "redrive": "attribute_not_exists(source_gone_at)",
 }
 _FENCED = {**CONDITIONS, "split": SPLIT_CONDITIONS["split"]}
 
@@ -151,14 +144,6 @@ class OpenJob:
     sweep_at: int
     resends: int
     is_erased: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptJob:
-    """An entry of the index ``kept``: possibly stale, too."""
-
-    job: JobId
-    kept_next: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +190,8 @@ class JobStore:
         self._clock = clock
         #: The parts of those jobs that are split.
         self.chunks = ChunkStore(client, table, lease=lease, attempt_budget=attempt_budget, clock=clock)
+        #: Those that have ended, for as long as they are kept.
+        self.kept = KeptStore(client, table, lease=lease, clock=clock)
         #: That those with a ``webhook_url`` have ended.
         self.events = EventStore(client, table, clock=clock)
 
@@ -267,8 +254,7 @@ class JobStore:
             return True
         if not item:
             raise JobNotFound("there is no such job")
-        is_gone = "erased_at" in item or self._has_expired(item)
-        is_done = not is_gone and item.get("status") == JobStatus.DONE
+        is_done = not self._is_gone(item) and item.get("status") == JobStatus.DONE
         if is_done and not item["result"]["failed_pages"]:
             return False
         raise NotToBeFollowed("its result will be of no use")
@@ -300,16 +286,13 @@ class JobStore:
     def get_all(self, jobs: Sequence[JobId]) -> dict[JobId, Job]:
         """Read many, each strongly consistent; those that do not exist, were erased or expired are left out."""
         items = self._table.get_all([key_of(job) for job in jobs])
-        return {
-            job_item.id_of(item): job_item.to_job(item)
-            for item in items
-            if "erased_at" not in item and not self._has_expired(item)
-        }
+        return {job_item.id_of(item): job_item.to_job(item) for item in items if not self._is_gone(item)}
 
     def stages(self, jobs: Sequence[JobId]) -> dict[JobId, Stage]:
-        """Where each job stands, strongly consistent; those that do not exist or were erased are left out."""
-        items = self._table.get_all([key_of(job) for job in jobs], only=("pk", "erased_at", *job_item.STAGE))
-        return {job_item.id_of(item): job_item.to_stage(item) for item in items if "erased_at" not in item}
+        """Where each job stands, strongly consistent; those that do not exist, were erased or expired are left out."""
+        only = ("pk", "erased_at", "kept_until", *job_item.STAGE)
+        items = self._table.get_all([key_of(job) for job in jobs], only=only)
+        return {job_item.id_of(item): job_item.to_stage(item) for item in items if not self._is_gone(item)}
 
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.
@@ -582,7 +565,7 @@ class JobStore:
         now = self._clock()
         written, item = self._update(
             job,
-            condition=f"{CONDITIONS['redrive']} AND {KEPT_CONDITIONS['redrive']}",
+            condition=f"{CONDITIONS['redrive']} AND {SOURCE_KEPT}",
             update="SET #status = :queued, held = :true, budget_used = :zero, resends = :zero, open_shard = :shard,"
             " sweep_at = :sweep_at, updated_at = :stamp ADD version :one REMOVE failure, split_by, chunks, chunks_left,"
             f" {KEPT}",
@@ -614,84 +597,13 @@ class JobStore:
         Raises:
             JobNotFound: no such job; erasing twice is no error.
         """
-        written, item = self._bury(job, CONDITIONS["erase"])
+        values = bury_values(self._clock(), self._lease)
+        written, item = self._update(job, condition=CONDITIONS["erase"], update=f"SET {BURY}", values=values)
         if not written and "erased_at" not in item:
             raise JobNotFound("there is no such job")
         if written:
             metrics.job_moved("erase", job_item.to_lane(item))
         return job_item.to_ended(item)
-
-    def expire(self, entry: KeptJob) -> bool:
-        """Its days are over: leave a tombstone, as ``erase`` does, that says so. False when they are not."""
-        written, item = self._bury(
-            entry.job,
-            KEPT_CONDITIONS["expire"],
-            sets=", expired = :true",
-            values={":true": True, ":now": milliseconds(self._clock())},
-        )
-        if written:
-            metrics.job_moved("expire", job_item.to_lane(item))
-        return written or "expired" in item
-
-    def _bury(
-        self, job: JobId, condition: str, *, sets: str = "", values: Mapping[str, Any] | None = None
-    ) -> tuple[bool, Item]:
-        now = self._clock()
-        return self._update(
-            job,
-            condition=condition,
-            update="SET erased_at = :stamp, updated_at = :stamp, open_shard = :shard, sweep_at = :sweep_at,"
-            f" expires_at = :expires{sets} ADD attempt :one, version :one"
-            " REMOVE document, client_reference, webhook_url, options, #result, failure, progress, last_error, #owner,"
-            " lease_expires_at, split_by, chunks, chunks_left, held, listed_at, rerun_of, traceparent,"
-            f" kept_for, source_kept_for, source_gone_at, {KEPT}",
-            values={
-                ":stamp": job_item.stamp(now),
-                ":shard": OPEN_SHARD,
-                ":sweep_at": milliseconds(now + self._lease),
-                ":expires": int((now + _TOMBSTONE_KEPT).timestamp()),
-                ":one": 1,
-                **(values or {}),
-            },
-        )
-
-    def kept_due(self, *, before: dt.datetime, limit: int) -> list[KeptJob]:
-        """Jobs of which something has been kept for long enough, the oldest first; a hint, for it may lag."""
-        due, _ = self._table.query(
-            "kept_shard = :shard AND kept_next < :before",
-            {":shard": KEPT_SHARD, ":before": milliseconds(before)},
-            IndexName=_KEPT_INDEX,
-            Limit=limit,
-        )
-        return [KeptJob(job=job_item.id_of(item), kept_next=int(item["kept_next"])) for item in due]
-
-    def forget(self, entry: KeptJob) -> bool:
-        """Take the right to delete what was submitted, which nobody reads from here on. False when it is not the time.
-
-        A crash between this write and the deletion leaves it to a later sweep, after a lease.
-        """
-        now = self._clock()
-        # Jitter makes the value this call's own.
-        again = milliseconds(now + self._lease * random.uniform(1.0, 1.2))  # noqa: S311 - not cryptography
-        written, item = self._update(
-            entry.job,
-            condition=KEPT_CONDITIONS["forget"],
-            update="SET source_gone_at = :stamp, kept_next = :again, updated_at = :stamp ADD version :one",
-            values={
-                ":seen": entry.kept_next,
-                ":now": milliseconds(now),
-                ":again": again,
-                ":stamp": job_item.stamp(now),
-                ":one": 1,
-            },
-        )
-        if written:
-            metrics.job_moved("forget", job_item.to_lane(item))
-        return written or item.get("kept_next") == again
-
-    def forgotten(self, entry: KeptJob) -> None:
-        """What was submitted is deleted: the rest is kept until the job expires."""
-        self._update(entry.job, condition=KEPT_CONDITIONS["forgotten"], update="SET kept_next = kept_until")
 
     def purged(self, entry: OpenJob) -> None:
         """The objects of an erased job are gone: take it off the index. The TTL removes the tombstone later."""
@@ -728,6 +640,9 @@ class JobStore:
     def _has_expired(self, item: Item) -> bool:
         """Whether or not a sweeper has come by yet."""
         return "kept_until" in item and item["kept_until"] <= milliseconds(self._clock())
+
+    def _is_gone(self, item: Item) -> bool:
+        return "erased_at" in item or self._has_expired(item)
 
     def _why_not_claimed(self, item: Item, now: dt.datetime) -> Exception:
         if not item:
@@ -787,9 +702,12 @@ class JobStore:
         if event is None:
             return self._table.update(write)
         written, refused = self._table.transact([write, event])
+        if not written:
+            return False, refused[0]
         # A transaction does not tell what it made. A crash here leaves a job that has ended and whose message comes
-        # back; its event is due.
-        return written, self._table.get(key_of(job)) if written else refused[0]
+        # back; its event is due. Who erased it in between has taken everything over.
+        item = self._table.get(key_of(job))
+        return "erased_at" not in item, item
 
 
 def _is_unheld(item: Item) -> bool:

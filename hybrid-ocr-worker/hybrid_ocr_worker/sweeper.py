@@ -118,17 +118,17 @@ class Sweeper:
 
     def _let_go(self) -> int:
         """Documents and jobs that were kept for as long as they were to be; how many."""
-        due = self._store.kept_due(before=self._clock(), limit=MOST_PER_TURN)
+        due = self._store.kept.due(before=self._clock(), limit=MOST_PER_TURN)
         self._is_more_kept = len(due) == MOST_PER_TURN
         actions = 0
         for entry in due:
             with log_context(job_id=entry.job.job_id):
-                if self._store.forget(entry):
+                if self._store.kept.forget(entry):
                     self._documents.delete_source(entry.job)
                     # A crash here deletes nothing once more.
-                    self._store.forgotten(entry)
+                    self._store.kept.forgotten(entry)
                     _log.info("Deleted a document whose days are over.", extra={"action": "source_expired"})
-                elif self._store.expire(entry):
+                elif self._store.kept.expire(entry):
                     # A crash here leaves the objects to the next sweep, which the tombstone calls.
                     _log.info("A job's days are over.", extra={"action": "job_expired"})
                 else:

@@ -13,7 +13,8 @@ from hybrid_ocr_core import job_store
 from hybrid_ocr_core.chunk import Chunk, ChunkId
 from hybrid_ocr_core.errors import HybridOcrError, JobNotFound
 from hybrid_ocr_core.job import Job, JobId, JobStatus, Lease, Retention
-from hybrid_ocr_core.job_store import JobStore, KeptJob, OpenJob
+from hybrid_ocr_core.job_store import JobStore, OpenJob
+from hybrid_ocr_core.kept_store import KeptJob, KeptStore
 from tests.builders import FakeClock, a_document, a_failure, a_job, a_result, due_jobs
 from tests.conftest import ROOT
 
@@ -38,10 +39,10 @@ def test_the_readme_shows_the_table_of_the_store() -> None:
 
 
 def test_every_transition_of_the_store_is_in_the_table() -> None:
-    reads = {"get", "get_all", "stages", "due", "kept_due", "ping"}
+    reads = {"get", "get_all", "stages", "due", "ping"}
     # Take a job off an index, or put it elsewhere in it; is about no job.
     others = {"purged", "forgotten", "take_turn"}
-    methods = {name for name in vars(JobStore) if not name.startswith("_")}
+    methods = {name for part in (JobStore, KeptStore) for name in vars(part) if not name.startswith("_")}
 
     assert {row.method for row in _TABLE} == methods - reads - others
 
@@ -87,11 +88,11 @@ def _let_days_pass(state: str, store: JobStore, clock: FakeClock, job: Job) -> N
     elif "due" in state:
         clock.advance(31 * _DAY_SECONDS)
     if "source gone" in state:
-        assert store.forget(_kept(store, job))
+        assert store.kept.forget(_kept(store, job))
 
 
 def _kept(store: JobStore, job: Job) -> KeptJob:
-    (entry,) = (e for e in store.kept_due(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id)
+    (entry,) = (e for e in store.kept.due(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9) if e.job == job.id)
     return entry
 
 
@@ -112,10 +113,10 @@ def _calls(store: JobStore, job: Job, lease: Lease) -> dict[str, Callable[[], ob
         assert store.redrive(job.id)
 
     def forget() -> None:
-        assert store.forget(_kept(store, job))
+        assert store.kept.forget(_kept(store, job))
 
     def expire() -> None:
-        assert store.expire(_kept(store, job))
+        assert store.kept.expire(_kept(store, job))
 
     return {
         "forget": forget,

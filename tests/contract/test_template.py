@@ -15,9 +15,9 @@ import pytest
 from hybrid_ocr_core import direct_upload
 from hybrid_ocr_core.errors import DOCUMENT_CODES
 from hybrid_ocr_core.job import JobStatus, Lane, Triage
+from hybrid_ocr_core.job_item import TOMBSTONE_KEPT
 from hybrid_ocr_core.job_list import Selection, filter_of
 from hybrid_ocr_core.job_queue import LONG_POLL_SECONDS
-from hybrid_ocr_core.job_store import _TOMBSTONE_KEPT
 from tests.conftest import ROOT
 
 _TEMPLATE = ROOT / "infra" / "data-plane.yaml"
@@ -47,7 +47,7 @@ def test_tombstones_expire_by_the_attribute_that_the_store_writes(resources: dic
 def test_a_tombstone_outlives_every_message(resources: dict[str, Any]) -> None:
     longest = max(resources[name]["MessageRetentionPeriod"] for name in ("Queue", "DeadLetterQueue"))
 
-    assert _TOMBSTONE_KEPT.total_seconds() > longest
+    assert TOMBSTONE_KEPT.total_seconds() > longest
 
 
 def test_the_redrive_policy_is_a_backstop_and_the_dead_letters_are_kept_longer(resources: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.chunk import Chunk, ChunkId
-from hybrid_ocr_core.errors import LeaseLost, Unavailable
+from hybrid_ocr_core.errors import JobNotFound, LeaseLost, Unavailable
 from hybrid_ocr_core.event import PATIENCE, Delivery, Try, TryError
 from hybrid_ocr_core.event_store import _TRIES_KEPT, SEND_LEASE
 from hybrid_ocr_core.job import Ended, EventId, Job, JobStatus, Lease
@@ -123,6 +123,18 @@ def test_an_attempt_that_was_fenced_off_leaves_no_event(store: JobStore, clock: 
         store.fail(stale, a_failure())
 
     assert store.events.of(job.id) == []
+
+
+def test_who_erases_a_job_the_moment_it_ended_has_taken_it_over(store: JobStore, clients: AwsClients) -> None:
+    """The transaction does not tell what it made, so the job is read after it: that finds a tombstone."""
+    job, lease = _claimed(store)
+    clients.dynamodb.meta.events.register("after-call.dynamodb.TransactWriteItems", lambda **_: store.erase(job.id))
+
+    with pytest.raises(LeaseLost):
+        store.complete(lease, a_document(pages=2), a_result())
+
+    with pytest.raises(JobNotFound):
+        store.get(job.id)
 
 
 @pytest.mark.failure(47)

@@ -20,7 +20,7 @@ from hybrid_ocr_core.errors import (
     LeaseLost,
 )
 from hybrid_ocr_core.job import JobStatus, Lease
-from hybrid_ocr_core.job_store import CONDITIONS, KEPT_CONDITIONS, JobStore, OpenJob, Resend
+from hybrid_ocr_core.job_store import CONDITIONS, SOURCE_KEPT, JobStore, OpenJob, Resend
 from hybrid_ocr_core.settings import AwsSettings
 from tests.builders import LEASE, FakeClock, a_document, a_failure, a_job, a_result
 from tests.faults import lost_response
@@ -46,7 +46,7 @@ _REASONS: dict[type[Exception], str] = {
     LeaseLost: str(Answer.REFUSED),
 }
 #: The methods of the store; some send a second write when the first is refused.
-_GONE = f" AND {KEPT_CONDITIONS['redrive']}"
+_GONE = f" AND {SOURCE_KEPT}"
 _METHODS = (*CONDITIONS, "split")
 
 

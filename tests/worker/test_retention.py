@@ -290,7 +290,7 @@ def test_however_a_job_ends_its_days_begin(
     found = store.get(job.id)
     days = (365, 365) if is_old else (10, 3)
     assert (found.expires_at, found.source_expires_at) == tuple(clock.now + dt.timedelta(days=day) for day in days)
-    (entry,) = store.kept_due(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9)
+    (entry,) = store.kept.due(before=dt.datetime.max.replace(tzinfo=dt.UTC), limit=9)
     assert entry.job == job.id
 
 
@@ -300,14 +300,14 @@ def test_a_job_that_runs_again_is_kept_until_it_has_ended_again(
     job = a_job(retention=Retention(days=10, source_days=3))
     store.create(job)
     store.fail(store.claim(job.id)[1], a_failure())
-    entry = store.kept_due(before=START + dt.timedelta(days=99), limit=9)[0]
+    entry = store.kept.due(before=START + dt.timedelta(days=99), limit=9)[0]
     clock.advance(11 * _DAY)
     store.redrive(job.id)
     sweep()
 
     assert store.get(job.id).status is JobStatus.QUEUED
-    assert (store.forget(entry), store.expire(entry)) == (False, False)
-    assert store.kept_due(before=START + dt.timedelta(days=99), limit=9) == []
+    assert (store.kept.forget(entry), store.kept.expire(entry)) == (False, False)
+    assert store.kept.due(before=START + dt.timedelta(days=99), limit=9) == []
 
 
 def test_what_cannot_be_read_again_is_not_redriven(
@@ -347,7 +347,7 @@ def test_a_crash_before_the_deletion_leaves_it_to_a_later_sweep(
     sweep()
 
     assert _keys(clients) == ["1/0/result.json"]
-    (entry,) = store.kept_due(before=START + dt.timedelta(days=99), limit=9)
+    (entry,) = store.kept.due(before=START + dt.timedelta(days=99), limit=9)
     assert entry.kept_next == int((START + dt.timedelta(days=10)).timestamp() * 1000)
 
 
@@ -355,12 +355,12 @@ def test_a_lost_response_to_forget_or_expire_counts_as_done(
     store: JobStore, clients: AwsClients, clock: FakeClock, done: JobId
 ) -> None:
     clock.advance(4 * _DAY)
-    (entry,) = store.kept_due(before=clock.now, limit=9)
+    (entry,) = store.kept.due(before=clock.now, limit=9)
     with lost_response(clients.dynamodb, "UpdateItem") as lost_forget:
-        assert store.forget(entry)
+        assert store.kept.forget(entry)
     clock.advance(7 * _DAY)
     with lost_response(clients.dynamodb, "UpdateItem") as lost_expire:
-        assert store.expire(entry)
+        assert store.kept.expire(entry)
 
     assert lost_forget
     assert lost_expire
@@ -370,9 +370,9 @@ def test_a_lost_response_to_forget_or_expire_counts_as_done(
 
 def test_of_two_sweepers_one_deletes(store: JobStore, done: JobId, clock: FakeClock) -> None:
     clock.advance(4 * _DAY)
-    (entry,) = store.kept_due(before=clock.now, limit=9)
+    (entry,) = store.kept.due(before=clock.now, limit=9)
 
-    assert [store.forget(entry), store.forget(entry)] == [True, False]
+    assert [store.kept.forget(entry), store.kept.forget(entry)] == [True, False]
 
 
 def test_many_are_let_go_in_sweeps_that_follow_at_once(
