@@ -21,6 +21,7 @@ from hybrid_ocr_core.errors import NewerSchema, Unavailable
 from hybrid_ocr_core.settings import AwsSettings
 from tests.builders import FakeClock
 from tests.faults import away, lost_response
+from tests.observed import requests_of
 
 _KEEP_SECONDS = 30
 _READ = frozenset({Scope.READ})
@@ -50,14 +51,8 @@ def _ring(key_store: KeyStore, clock: FakeClock) -> KeyRing:
 @pytest.fixture
 def calls(clients: AwsClients) -> Iterator[Counter[str]]:
     """Requests to the table from here on, by operation."""
-    sent: Counter[str] = Counter()
-
-    def count(event_name: str, **_: object) -> None:
-        sent[event_name.rpartition(".")[2]] += 1
-
-    clients.dynamodb.meta.events.register_first("before-send", count)
-    yield sent
-    clients.dynamodb.meta.events.unregister("before-send", count)
+    with requests_of(clients.dynamodb) as sent:
+        yield sent
 
 
 def _get(app: Flask, key: str) -> TestResponse:

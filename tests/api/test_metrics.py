@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hybrid_ocr_api import create_app
 from hybrid_ocr_core.job import JobId
 from hybrid_ocr_core.job_queue import JobQueue
-from tests.counted import counted
 from tests.make_documents import GENERATED
+from tests.observed import counted
 
 _HTTP = "hybrid_ocr_http_requests_total"
 

@@ -26,6 +26,7 @@ from hybrid_ocr_core.usage import Usage
 from tests.builders import FakeClock, Unread, a_document, a_failure, a_result
 from tests.conftest import KEY
 from tests.faults import away, lost_response
+from tests.observed import requests_of
 
 _PDF = b"%PDF-1.7 not parsed here"
 _NOWHERE = f"/jobs/{'0' * 32}"
@@ -55,14 +56,8 @@ def other(app: Flask, clients: AwsClients, clock: FakeClock) -> FlaskClient:
 @pytest.fixture
 def calls(clients: AwsClients) -> Iterator[Counter[str]]:
     """Requests to the table from here on, by operation."""
-    sent: Counter[str] = Counter()
-
-    def count(event_name: str, **_: object) -> None:
-        sent[event_name.rpartition(".")[2]] += 1
-
-    clients.dynamodb.meta.events.register_first("before-send", count)
-    yield sent
-    clients.dynamodb.meta.events.unregister("before-send", count)
+    with requests_of(clients.dynamodb) as sent:
+        yield sent
 
 
 def _another_process(app: Flask, clients: AwsClients, clock: FakeClock) -> FlaskClient:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -10,30 +9,17 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from hybrid_ocr_core.logs import JsonFormatter
+from tests.observed import log_lines_of
 
 _OURS = re.compile("[0-9a-f]{16}")
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-class _Lines(logging.Handler):
-    """Log lines as they are written, at the moment they are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(JsonFormatter().format(record)))
-
-
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, str]]]:
     caplog.set_level(logging.DEBUG, logger="hybrid_ocr_api")
-    handler = _Lines()
-    logging.getLogger("hybrid_ocr_api").addHandler(handler)
-    yield handler.lines
-    logging.getLogger("hybrid_ocr_api").removeHandler(handler)
+    with log_lines_of("hybrid_ocr_api") as found:
+        yield found
 
 
 @pytest.mark.parametrize("given", ["a", "0f8fad5b-d9cb-469f-a165-70867728950e", "req_1.2", "x" * 64])

@@ -23,6 +23,7 @@ from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job, a_result
 from tests.conftest import KEY
 from tests.faults import away
+from tests.observed import requests_of
 
 #: A test that needs it to pass has failed.
 _FOR_EVER = 3600
@@ -337,13 +338,12 @@ def test_who_waits_in_vain_is_told_so_without_reading_the_job(
     client: FlaskClient, clients: AwsClients, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(long_poll, "MOST_SECONDS", 0.3)
-    sent: list[str] = []
-    clients.dynamodb.meta.events.register_first("before-send", lambda event_name, **_: sent.append(event_name))
 
-    response = client.get(f"/jobs/{job.job_id}?wait=20", headers={"If-None-Match": '"1"'})
+    with requests_of(clients.dynamodb) as sent:
+        response = client.get(f"/jobs/{job.job_id}?wait=20", headers={"If-None-Match": '"1"'})
 
     assert (response.status_code, response.headers["ETag"]) == (304, '"1"')
-    assert {name.rpartition(".")[2] for name in sent} == {"BatchGetItem"}
+    assert set(sent) == {"BatchGetItem"}
 
 
 def test_a_job_that_has_ended_is_shown_at_once(client: FlaskClient, store: JobStore, job: Job) -> None:

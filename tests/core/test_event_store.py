@@ -128,7 +128,11 @@ def test_an_attempt_that_was_fenced_off_leaves_no_event(store: JobStore, clock: 
 def test_who_erases_a_job_the_moment_it_ended_has_taken_it_over(store: JobStore, clients: AwsClients) -> None:
     """The transaction does not tell what it made, so the job is read after it: that finds a tombstone."""
     job, lease = _claimed(store)
-    clients.dynamodb.meta.events.register("after-call.dynamodb.TransactWriteItems", lambda **_: store.erase(job.id))
+
+    def erase(**_: object) -> None:
+        store.erase(job.id)
+
+    clients.dynamodb.meta.events.register("after-call.dynamodb.TransactWriteItems", erase)
 
     with pytest.raises(LeaseLost):
         store.complete(lease, a_document(pages=2), a_result())

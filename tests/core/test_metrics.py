@@ -12,8 +12,8 @@ from hybrid_ocr_core.exposition import REGISTRY
 from hybrid_ocr_core.job import Lane, Triage
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import FakeClock, a_document, a_failure, a_job, a_result
-from tests.counted import counted
 from tests.faults import away, lost_response
+from tests.observed import counted
 
 _NOW = dt.timedelta()
 

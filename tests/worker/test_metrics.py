@@ -22,9 +22,9 @@ from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.shutdown import ShuttingDown
 from hybrid_ocr_worker.sweeper import repeat
 from tests.builders import a_document, a_job
-from tests.counted import counted
 from tests.faults import away
 from tests.make_documents import GENERATED
+from tests.observed import counted, requests_of
 from tests.recognisers import ScriptedRecogniser
 
 
@@ -138,12 +138,11 @@ def test_sqs_is_asked_how_much_waits_one_request_a_queue(queue: JobQueue, client
     message = queue.receive(Lane.NORMAL, visibility_seconds=60, wait_seconds=0)
     assert message is not None
     queue.send_to_dead_letters(message, job=None, reason="for the test")
-    asked: list[str] = []
-    clients.sqs.meta.events.register_first("before-send", lambda event_name, **_: asked.append(event_name))
 
-    count_messages(queue)
+    with requests_of(clients.sqs) as asked:
+        count_messages(queue)
 
-    assert asked == ["before-send.sqs.GetQueueAttributes"] * 4
+    assert asked == {"GetQueueAttributes": 4}
     depths = {
         (lane, state): _number("hybrid_ocr_lane_messages", lane=lane, state=state)
         for lane in Lane

@@ -25,22 +25,14 @@ from hybrid_ocr_worker.sweeper import Sweeper
 from hybrid_ocr_worker.webhook_post import Poster
 from tests.builders import START, FakeClock
 from tests.make_documents import GENERATED
+from tests.observed import requests_of
 
 
 @pytest.fixture
 def requests(clients: AwsClients) -> Iterator[Counter[str]]:
     """Every request sent from here on, by operation."""
-    sent: Counter[str] = Counter()
-
-    def count(event_name: str, **_: object) -> None:
-        sent[event_name.rpartition(".")[2]] += 1
-
-    parts = (clients.s3, clients.dynamodb, clients.sqs)
-    for part in parts:
-        part.meta.events.register_first("before-send", count)
-    yield sent
-    for part in parts:
-        part.meta.events.unregister("before-send", count)
+    with requests_of(clients.s3, clients.dynamodb, clients.sqs) as sent:
+        yield sent
 
 
 @pytest.fixture

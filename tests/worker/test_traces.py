@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 
@@ -15,31 +14,20 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import Job, JobId
 from hybrid_ocr_core.job_queue import JobQueue, ReceivedMessage
 from hybrid_ocr_core.job_store import JobStore
-from hybrid_ocr_core.logs import JsonFormatter
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.builders import LEASE, FakeClock, a_job
+from tests.observed import log_lines_of
 from tests.recognisers import ScriptedRecogniser
-
-
-class _Lines(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[dict[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(JsonFormatter().format(record)))
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, str]]]:
     caplog.set_level(logging.INFO, logger="hybrid_ocr_worker")
-    handler = _Lines()
-    logging.getLogger("hybrid_ocr_worker").addHandler(handler)
-    yield handler.lines
-    logging.getLogger("hybrid_ocr_worker").removeHandler(handler)
+    with log_lines_of("hybrid_ocr_worker") as found:
+        yield found
 
 
 def _traced(number: int) -> str:
