@@ -289,12 +289,13 @@ def test_who_waits_takes_nothing_from_those_who_work(
     assert parts.slots._free.acquire(blocking=False)
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_health_is_answered_while_all_slots_are_taken(
-    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(parts.slots, "_free", threading.Semaphore(0))
 
-    assert client.get("/health").status_code == 200
+    assert client.get(path).status_code == 200
 
 
 def test_a_slot_is_left_whatever_becomes_of_the_request(
