@@ -117,6 +117,9 @@ def test_a_replay_shows_the_job_as_it_is_now(client: FlaskClient, store: JobStor
         {"outputs": "txt"},
         {"priority": "high"},
         {"client_reference": "another"},
+        {"webhook_url": "https://example.com/hook"},
+        {"retention_days": "7"},
+        {"source_retention_days": "7"},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -174,6 +177,14 @@ def test_a_key_belongs_to_its_tenant(store: JobStore, clients: AwsClients, aws_s
 
     with pytest.raises(KeyUsed):
         IdempotencyKeys(clients.dynamodb, aws_settings.table).check(asked_by("a"))
+
+
+def test_two_tenants_may_use_one_key(client: FlaskClient, other_client: FlaskClient) -> None:
+    answers = [_post(client), _post(other_client), _post_batch(client), _post_batch(other_client)]
+
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert not any("Idempotent-Replayed" in answer.headers for answer in answers)
+    assert _post(other_client).get_json()["job_id"] == answers[1].get_json()["job_id"]
 
 
 def test_a_key_is_kept_for_a_week_whatever_the_ttl_does(client: FlaskClient, clock: FakeClock) -> None:
