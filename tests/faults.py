@@ -97,7 +97,8 @@ def refused(client: Any, operation: str, code: str, *, times: int) -> Iterator[l
 
     def refuse(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         if len(found) == times or not event_name.endswith(f".{operation}"):
-            return stub(event_name, request)
+            applied: AWSResponse | None = stub(event_name, request)
+            return applied
         found.append(operation)
         body = f'{{"__type":"com.amazonaws#{code}"}}'
         return AWSResponse(request.url, 400, HTTPHeaders(), MockRawResponse(body))
