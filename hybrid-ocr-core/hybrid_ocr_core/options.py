@@ -98,15 +98,3 @@ def parse_outputs(text: str) -> tuple[str, ...]:
     if unknown:
         raise BadRequest(f"outputs: {unknown[0][:32]!r} is unknown; known are: {', '.join(OUTPUTS)}")
     return tuple(name for name in OUTPUTS if name in wanted or name == "json")
-
-
-def parse_mode(text: str) -> Mode:
-    """Read ``auto``, ``force`` or ``native_only``.
-
-    Raises:
-        BadRequest: it is none of these.
-    """
-    try:
-        return Mode(text.strip() or Mode.AUTO)
-    except ValueError as error:
-        raise BadRequest(f"mode: {text[:32]!r} is unknown; known are: {', '.join(Mode)}") from error

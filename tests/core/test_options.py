@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_ocr_core.errors import BadRequest, UnsupportedLanguage
-from hybrid_ocr_core.options import Mode, PageSelection, parse_languages, parse_mode, parse_outputs
+from hybrid_ocr_core.options import PageSelection, parse_languages, parse_outputs
 
 _INSTALLED = ("eng", "deu", "chi_sim")
 
@@ -61,9 +61,6 @@ def test_every_format_can_be_asked_for() -> None:
     assert parse_outputs("textract, tsv,alto,hocr,md") == ("json", "md", "hocr", "alto", "tsv", "textract")
 
 
-def test_unknown_words_are_refused() -> None:
+def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(BadRequest, match="docx"):
         parse_outputs("txt,docx")
-    with pytest.raises(BadRequest, match="fast"):
-        parse_mode("fast")
-    assert parse_mode("force") is Mode.FORCE
