@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from hybrid_ocr_core.errors import DOCUMENT_CODES, BadRequest
-from hybrid_ocr_core.job import LONGEST_RETENTION_DAYS, JobStatus, Lane, Triage
+from hybrid_ocr_core.job import ID, LONGEST_RETENTION_DAYS, JobStatus, Lane, Triage
 from hybrid_ocr_core.media import MEDIA_TYPES
 from hybrid_ocr_core.options import OUTPUTS, Mode
 
@@ -40,7 +40,7 @@ def languages_pattern(language: str) -> str:
     return _joined(language, "[+, ]+")
 
 
-ID_PATTERN = "^[0-9a-f]{32}$"
+ID_PATTERN = f"^{ID.pattern}$"
 MOST_JOBS = 100
 #: With quotation marks, as the draft has it, or without, as most clients send it.
 IDEMPOTENCY_KEY = '(?:"[A-Za-z0-9_.:-]{1,255}"|[A-Za-z0-9_.:-]{1,255})'

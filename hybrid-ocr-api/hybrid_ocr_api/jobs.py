@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -24,11 +23,9 @@ from hybrid_ocr_api import (
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
-from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.job import ID, Job, JobId
 
 blueprint = Blueprint("jobs", __name__)
-
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @blueprint.post("/jobs")
@@ -189,6 +186,6 @@ def _finished(job_id: str) -> Job:
 
 
 def _id(job_id: str) -> JobId:
-    if not _JOB_ID.fullmatch(job_id):
+    if not ID.fullmatch(job_id):
         raise JobNotFound("there is no such job")
     return JobId(tenant=caller().tenant, job_id=job_id)
