@@ -16,11 +16,11 @@ from pydantic_core import ErrorDetails
 from hybrid_ocr_core.errors import DOCUMENT_CODES, BadRequest
 from hybrid_ocr_core.job import ID, LONGEST_RETENTION_DAYS, JobStatus, Lane, Triage
 from hybrid_ocr_core.media import MEDIA_TYPES
-from hybrid_ocr_core.options import OUTPUTS, Mode
+from hybrid_ocr_core.options import OUTPUTS, PAGES, Mode
+from hybrid_ocr_core.webhook_url import LONGEST_URL
 
 _LANGUAGE = "[A-Za-z][A-Za-z0-9_]{1,30}"
 _OUTPUT = f"(?:{'|'.join(OUTPUTS)})"
-_PAGES = "[1-9][0-9]{0,5}(?:-[1-9][0-9]{0,5})?"
 _Form = TypeVar("_Form", bound=BaseModel)
 
 
@@ -93,7 +93,7 @@ _Outputs = Annotated[
 _Pages = Annotated[
     str,
     Field(
-        pattern=_joined(_PAGES, " *, *"),
+        pattern=_joined(PAGES, " *, *"),
         max_length=1000,
         description="Pages and ranges that run upwards; none: all.",
         examples=["1-5,9"],
@@ -115,7 +115,7 @@ _ClientReference = Annotated[
 _WebhookUrl = Annotated[
     str,
     Field(
-        max_length=2048,
+        max_length=LONGEST_URL,
         description="Is told when the job has ended: https, port 443 or 8443, a public address.",
         examples=["https://example.com/ocr"],
         json_schema_extra={"format": "webhook-url"},

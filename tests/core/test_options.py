@@ -25,7 +25,7 @@ def test_page_ranges_select_pages(text: str, count: int, pages: list[int]) -> No
     assert PageSelection.parse(text).of(count) == pages
 
 
-@pytest.mark.parametrize("text", ["0", "3-1", "a", "1-", "-3", "1.5", "1--2", "9999999"])
+@pytest.mark.parametrize("text", ["0", "\u0661", "3-1", "a", "1-", "-3", "1.5", "1--2", "9999999"])
 def test_a_malformed_page_range_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         PageSelection.parse(text)
