@@ -30,8 +30,8 @@ def create() -> tuple[Response, int]:
     with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
         parts.quotas.check(tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
-        form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = submission.read_wishes(parts, tenant, form)
+        asked, received = batch_upload.read_request(request, spool, parts.settings)
+        wishes = submission.read_wishes(parts, tenant, asked)
         files = batch_upload.read_files(received, spool, parts.settings)
         with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
             parts.quotas.check_jobs(tenant, sum(isinstance(file, Upload) for file in files))

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.datastructures import MultiDict
 
 from hybrid_ocr_core.errors import DOCUMENT_CODES, BadRequest
-from hybrid_ocr_core.job import ID, LONGEST_RETENTION_DAYS, JobStatus, Lane, Triage
+from hybrid_ocr_core.job import ID, LONGEST_RETENTION_DAYS, Job, JobStatus, Lane, Triage
 from hybrid_ocr_core.media import MEDIA_TYPES
 from hybrid_ocr_core.options import OUTPUTS, PAGES, Mode
 from hybrid_ocr_core.webhook_url import LONGEST_URL
@@ -144,6 +145,18 @@ class JobForm(Form):
         _SourceDays | Literal[""], Field(description=_SOURCE_KEPT, examples=[14]), BeforeValidator(_digits)
     ] = ""
 
+    @classmethod
+    def of(cls, job: Job) -> JobForm:
+        """The form by which a job could have been submitted."""
+        return cls.model_construct(
+            **job.options.spelled(),
+            priority=job.lane,
+            client_reference=job.client_reference or "",
+            webhook_url=job.webhook_url or "",
+            retention_days=job.retention.days,
+            source_retention_days=job.retention.source_days,
+        )
+
 
 class JobSubmission(JobForm):
     """A document, and what is asked for."""
@@ -157,7 +170,7 @@ class BatchSubmission(JobForm):
     file: Annotated[list[bytes], Field(min_length=1, description="Documents, and ZIP archives of documents.")]
 
 
-class JobOptions(Form):
+class JobFields(Form):
     """The fields of a form in JSON. null is as good as nothing."""
 
     languages: _Languages | list[Annotated[str, Field(pattern=f"^{_LANGUAGE}$")]] | None = None
@@ -172,8 +185,21 @@ class JobOptions(Form):
         None
     )
 
+    def form(self) -> JobForm:
+        """The fields that are named, as a form has them: null is empty there."""
+        named = self.model_dump(exclude_unset=True, include=set(JobForm.model_fields))
+        return JobForm.model_construct(**{name: _in_a_form(name, value) for name, value in named.items()})
 
-class UploadSubmission(JobOptions):
+
+def _in_a_form(name: str, value: Any) -> Any:  # noqa: ANN401 - of any field
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value) if name == "pages" else value
+
+
+class UploadSubmission(JobFields):
     """What was sent to S3, and what is asked for."""
 
     # That it is missing, has a code of its own.
@@ -286,6 +312,18 @@ def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:
         return kind.model_validate(given)
     except ValidationError as error:
         raise BadRequest(_tell(kind, error.errors(include_url=False)[0])) from error
+
+
+def once_each(given: MultiDict[str, str], what: str) -> dict[str, str]:
+    """Names and values; ``what`` is the word for one of them.
+
+    Raises:
+        BadRequest: a name stands there more than once.
+    """
+    for name in given:
+        if len(given.getlist(name)) > 1:
+            raise BadRequest(f"{what} {name[:32]!r} is given more than once")
+    return given.to_dict()
 
 
 def _tell(kind: type[BaseModel], error: ErrorDetails) -> str:

@@ -13,6 +13,7 @@ from hybrid_ocr_api import (
     direct_submission,
     idempotency,
     job_view,
+    json_form,
     listing,
     long_poll,
     rerunning,
@@ -21,6 +22,7 @@ from hybrid_ocr_api import (
     webhook_view,
 )
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.forms import JobFields
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
 from hybrid_ocr_core.job import ID, Job, JobId
@@ -36,8 +38,8 @@ def create() -> tuple[Response, int]:
     tenant = caller().tenant
     with idempotency.passing_replays(parts, tenant=tenant, operation="jobs", key=key):
         parts.quotas.check(tenant)
-    upload_id, form = uploads.read_form(request)
-    wishes = submission.read_wishes(parts, tenant, form)
+    upload_id, asked = uploads.read_form(request)
+    wishes = submission.read_wishes(parts, tenant, asked)
     if upload_id is not None:
         return _accepted(
             lambda: direct_submission.submit(parts, tenant=tenant, upload_id=upload_id, wishes=wishes, key=key)
@@ -54,7 +56,8 @@ def rerun(job_id: str) -> tuple[Response, int]:
     of = parts.jobs.get(_id(job_id))
     with idempotency.passing_replays(parts, tenant=of.tenant, operation="reruns", key=key):
         parts.quotas.check(of.tenant)
-    wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
+    named = json_form.read(request, JobFields).form()
+    wishes = submission.read_wishes(parts, of.tenant, rerunning.form_of(of, named))
     return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
 
 

@@ -54,10 +54,7 @@ def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
         BadRequest: something is unknown, malformed or given twice.
         InvalidCursor: the cursor is not one of this list.
     """
-    for name in arguments:
-        if len(arguments.getlist(name)) > 1:
-            raise BadRequest(f"parameter {name[:32]!r} is given more than once")
-    asked = forms.validate(ListQuery, arguments.to_dict())
+    asked = forms.validate(ListQuery, forms.once_each(arguments, "parameter"))
     selection = Selection(
         statuses=_some(asked.status, JobStatus),
         lanes=_some(asked.priority, Lane),

@@ -16,9 +16,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from werkzeug.datastructures import ImmutableMultiDict
-
 from hybrid_ocr_api import idempotency, uploads
+from hybrid_ocr_api.forms import JobForm
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
@@ -120,7 +119,7 @@ def accept(parts: Services, job: Job, *once: Once | None) -> Job:
     return job
 
 
-def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]) -> Wishes:
+def read_wishes(parts: Services, tenant: str, asked: JobForm) -> Wishes:
     """What a client asks for, as far as it can be had here.
 
     Raises:
@@ -129,7 +128,7 @@ def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]
     """
     settings = parts.settings
     wishes = uploads.read_wishes(
-        form,
+        asked,
         languages=settings.languages,
         retention=settings.retention,
         allow_private_webhooks=settings.webhooks.allow_private,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO, Literal
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, ImmutableMultiDict
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
 
 from hybrid_ocr_api import forms, json_form
 from hybrid_ocr_api.forms import JobForm, UploadSubmission
@@ -46,33 +46,41 @@ class Wishes:
     webhook_url: str | None = None
 
 
-def refuse_other_forms(media_type: str) -> None:
+def read_form(request: Request) -> tuple[str | None, JobForm]:
+    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+
+    Raises:
+        FileMissing: there can be neither.
+        BadRequest: there are both, or a field is unknown, malformed or given twice.
+    """
+    if request.mimetype == "application/json":
+        submission = json_form.read(request, UploadSubmission)
+        return submission.upload_id or None, submission.form()
+    refuse_other_forms(request.mimetype, _NO_FILE)
+    ids = request.form.getlist("upload_id")
+    if len(ids) + len(request.files.getlist("file")) > 1:
+        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
+    return ids[0] if ids else None, read_fields(request.form, beside=("upload_id",))
+
+
+def refuse_other_forms(media_type: str, advice: str) -> None:
     """Only a multipart body is spooled as it is read; any other would be taken into memory as a whole.
 
     Raises:
         FileMissing: there can be no file in it.
     """
     if media_type != "multipart/form-data":
-        raise FileMissing(_NO_FILE)
+        raise FileMissing(advice)
 
 
-def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str]]:
-    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+def read_fields(form: MultiDict[str, str], *, beside: tuple[str, ...] = ()) -> JobForm:
+    """The fields of a multipart form, but for those that stand ``beside`` the options.
 
     Raises:
-        FileMissing: there can be neither.
-        BadRequest: there are both, or the form is malformed.
+        BadRequest: a field is unknown, malformed or given twice.
     """
-    if request.mimetype == "application/json":
-        form = ImmutableMultiDict(json_form.read(request, UploadSubmission))
-    else:
-        refuse_other_forms(request.mimetype)
-        form = request.form
-    ids = form.getlist("upload_id")
-    if len(ids) + len(request.files.getlist("file")) > 1:
-        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
-    others = ImmutableMultiDict((name, text) for name, text in form.items(multi=True) if name != "upload_id")
-    return ids[0] if ids else None, others
+    fields = forms.once_each(form, "field")
+    return forms.validate(JobForm, {name: text for name, text in fields.items() if name not in beside})
 
 
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
@@ -116,23 +124,19 @@ def kind_of(head: bytes) -> str:
 
 
 def read_wishes(
-    form: ImmutableMultiDict[str, str],
+    asked: JobForm,
     *,
     languages: tuple[str, ...],
     retention: RetentionSettings,
     allow_private_webhooks: bool = False,
 ) -> Wishes:
-    """Take the options, the priority, the label, how long things are to be kept, and the webhook.
+    """What the fields of a form mean here.
 
     Raises:
-        BadRequest: a field is unknown, malformed or given twice.
+        BadRequest: things cannot be kept for so long, or a range of pages runs backwards.
         UnsupportedLanguage: a language is not among ``languages``.
         WebhookUrlDenied: nothing is sent to such a URL.
     """
-    for name in form:
-        if len(form.getlist(name)) > 1:
-            raise BadRequest(f"field {name[:32]!r} is given more than once")
-    asked = forms.validate(JobForm, form.to_dict())
     options = JobOptions(
         languages=parse_languages(asked.languages, languages),
         mode=Mode(asked.mode or Mode.AUTO),

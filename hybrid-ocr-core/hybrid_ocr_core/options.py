@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 from hybrid_ocr_core.errors import BadRequest, UnsupportedLanguage
 
@@ -58,6 +59,15 @@ class PageSelection:
         return sorted(chosen)
 
 
+class SpelledOptions(TypedDict):
+    """Options as a form has them."""
+
+    languages: str
+    mode: Mode
+    outputs: str
+    pages: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """The options of one job, validated."""
@@ -66,6 +76,15 @@ class JobOptions:
     mode: Mode = Mode.AUTO
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     pages: PageSelection = PageSelection()
+
+    def spelled(self) -> SpelledOptions:
+        """The form by which they could have been asked for."""
+        return {
+            "languages": "+".join(self.languages),
+            "mode": self.mode,
+            "outputs": ",".join(self.outputs),
+            "pages": str(self.pages),
+        }
 
 
 def parse_languages(text: str, installed: tuple[str, ...]) -> tuple[str, ...]:
