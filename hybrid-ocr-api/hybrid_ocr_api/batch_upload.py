@@ -66,12 +66,11 @@ def read_request(request: Request, spool: Spool, settings: ApiSettings) -> tuple
     for name in files:
         if name != "file":
             raise BadRequest(f"send every file as the multipart field 'file'; there is one named {name[:32]!r}")
+    asked = uploads.read_fields(form)
     parts = files.getlist("file")
     if not parts:
         raise FileMissing(_NO_FILE)
-    return uploads.read_fields(form), [
-        Received(uploads.clean_name(part.filename), cast("Part", part.stream)) for part in parts
-    ]
+    return asked, [Received(uploads.clean_name(part.filename), cast("Part", part.stream)) for part in parts]
 
 
 class _Form:

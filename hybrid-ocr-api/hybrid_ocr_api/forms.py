@@ -302,8 +302,8 @@ class SubmissionHeaders(Form):
     ] = ""
 
 
-def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:
-    """What a client sent.
+def validate(kind: type[_Form], given: Mapping[str, Any], *, beside: Iterable[str] = ()) -> _Form:
+    """What a client sent; ``beside`` are names that are known, too, and were taken out before.
 
     Raises:
         BadRequest: it is not as the type wants it; says what is wrong with the first such member, and what is right.
@@ -311,7 +311,7 @@ def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise BadRequest(_tell(kind, error.errors(include_url=False)[0])) from error
+        raise BadRequest(_tell(kind, beside, error.errors(include_url=False)[0])) from error
 
 
 def once_each(given: MultiDict[str, str], what: str) -> dict[str, str]:
@@ -326,11 +326,11 @@ def once_each(given: MultiDict[str, str], what: str) -> dict[str, str]:
     return given.to_dict()
 
 
-def _tell(kind: type[BaseModel], error: ErrorDetails) -> str:
+def _tell(kind: type[BaseModel], beside: Iterable[str], error: ErrorDetails) -> str:
     """The error in our words; what was sent is repeated as far as it is short."""
     name, sent = str(error["loc"][0])[:32], str(error["input"])[:32]
     if error["type"] == "extra_forbidden":
-        return f"{name!r} is unknown; known are: {', '.join(sorted(kind.model_fields))}"
+        return f"{name!r} is unknown; known are: {', '.join(sorted([*kind.model_fields, *beside]))}"
     if error["type"] == "enum":
         return f"{name}: {sent!r} is unknown; known are: {error['ctx']['expected']}"
     examples = kind.model_fields[name].examples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -60,7 +61,7 @@ def read_form(request: Request) -> tuple[str | None, JobForm]:
     ids = request.form.getlist("upload_id")
     if len(ids) + len(request.files.getlist("file")) > 1:
         raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
-    return ids[0] if ids else None, read_fields(request.form, beside=("upload_id",))
+    return ids[0] if ids else None, read_fields(request.form, beside=("file", "upload_id"))
 
 
 def refuse_other_forms(media_type: str, advice: str) -> None:
@@ -73,14 +74,17 @@ def refuse_other_forms(media_type: str, advice: str) -> None:
         raise FileMissing(advice)
 
 
-def read_fields(form: MultiDict[str, str], *, beside: tuple[str, ...] = ()) -> JobForm:
-    """The fields of a multipart form, but for those that stand ``beside`` the options.
+def read_fields(form: MultiDict[str, str], *, beside: Collection[str] = ("file",)) -> JobForm:
+    """The fields of a multipart form that stand ``beside`` what brings the documents.
 
     Raises:
+        FileMissing: a document came as text.
         BadRequest: a field is unknown, malformed or given twice.
     """
-    fields = forms.once_each(form, "field")
-    return forms.validate(JobForm, {name: text for name, text in fields.items() if name not in beside})
+    if "file" in form:
+        raise FileMissing("the field 'file' came as text: send it as a file, as in: curl -F file=@scan.pdf")
+    fields = {name: text for name, text in forms.once_each(form, "field").items() if name not in beside}
+    return forms.validate(JobForm, fields, beside=beside)
 
 
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
