@@ -63,7 +63,7 @@ def rerun(parts: Services, *, of: Job, wishes: Wishes, key: str | None = None) -
     now = parts.clock()
     request = None
     if key is not None:
-        request = idempotency.keyed(key, wishes, [of.job_id], tenant=of.tenant, operation="reruns", at=now)
+        request = idempotency.keyed(key, wishes.fields, [of.job_id], tenant=of.tenant, operation="reruns", at=now)
     job = queued_job(
         JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
         now=now,
@@ -94,7 +94,7 @@ def _store_and_accept(parts: Services, job: Job, request: KeyedRequest | None, s
 
 def keyed(key: str, wishes: Wishes, sha256: str, *, tenant: str, at: dt.datetime) -> KeyedRequest:
     """The request for a job under a key. However its document comes, it is the same request."""
-    return idempotency.keyed(key, wishes, [sha256], tenant=tenant, operation="jobs", at=at)
+    return idempotency.keyed(key, wishes.fields, [sha256], tenant=tenant, operation="jobs", at=at)
 
 
 def accept(parts: Services, job: Job, *once: Once | None) -> Job:

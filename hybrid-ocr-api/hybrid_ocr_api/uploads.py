@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -40,6 +40,8 @@ class Upload:
 class Wishes:
     """What a client asks for, beside the document itself."""
 
+    #: The fields as they were sent, less empty ones.
+    fields: Mapping[str, object]
     options: JobOptions
     lane: Lane
     client_reference: str | None
@@ -150,6 +152,7 @@ def read_wishes(
     if asked.webhook_url:
         webhook_url.read(asked.webhook_url, allow_private=allow_private_webhooks)
     return Wishes(
+        fields=asked.model_dump(exclude_defaults=True),
         options=options,
         lane=Lane(asked.priority or Lane.NORMAL),
         client_reference=asked.client_reference or None,
