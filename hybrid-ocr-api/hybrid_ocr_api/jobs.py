@@ -16,7 +16,6 @@ from hybrid_ocr_api import (
     json_form,
     listing,
     long_poll,
-    rerunning,
     submission,
     uploads,
     webhook_view,
@@ -53,12 +52,11 @@ def rerun(job_id: str) -> tuple[Response, int]:
     """Read the document of a job again, with other options or the same, as a job of its own."""
     parts = services()
     key = idempotency.read_key(request)
-    of = parts.jobs.get(_id(job_id))
+    of = _id(job_id)
     with idempotency.passing_replays(parts, tenant=of.tenant, operation="reruns", key=key):
         parts.quotas.check(of.tenant)
     named = json_form.read(request, JobFields).form()
-    wishes = submission.read_wishes(parts, of.tenant, rerunning.form_of(of, named))
-    return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
+    return _accepted(lambda: submission.rerun(parts, of=of, named=named, key=key))
 
 
 def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
