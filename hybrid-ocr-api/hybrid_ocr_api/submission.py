@@ -77,7 +77,7 @@ def rerun(parts: Services, *, of: JobId, named: JobForm, key: str | None = None)
         JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
         now=now,
         document=replace(first.document, pages=None),
-        wishes=read_wishes(parts, of.tenant, rerunning.form_of(first, named)),
+        wishes=read_wishes(parts, of.tenant, rerunning.form_of(first, named, parts.settings.retention)),
         rerun_of=of.job_id,
     )
 
