@@ -22,6 +22,7 @@ from hybrid_ocr_api import (
     metrics,
     reference,
     request_context,
+    slow_clients,
 )
 from hybrid_ocr_api.identities import Identities
 from hybrid_ocr_api.jwks import Jwks, OneKey
@@ -72,6 +73,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     request_context.register(app)
     metrics.register(app)
     parts.slots.install(app)
+    slow_clients.install(app)
     app.before_request(auth.let_in)
     app.after_request(auth.tell_rate)
     app.after_request(_add_security_headers)

@@ -66,16 +66,18 @@ class Jwks:
         """The key of this id; None if the provider has none.
 
         Raises:
-            Unavailable: the provider does not answer, and the key is not among those that it had.
+            Unavailable: the provider does not answer, or not yet, and the key is not among those that it had.
         """
         if key_id is None:
             return None
         now = self._timer()
         if (key_id not in self._keys or now - self._fetched_at >= _OLD) and now - self._tried_at >= _SPACING:
             self._refresh()
+        # Before the keys are looked at: what a fetch brings in between is found.
+        is_at_it = self._lock.locked()
         key = None if now - self._fetched_at >= _TOO_OLD else self._keys.get(key_id)
-        if key is None and self._is_away:
-            raise Unavailable(_PART, "its keys cannot be fetched")
+        if key is None and (self._is_away or is_at_it):
+            raise Unavailable(_PART, "its keys are not there")
         return key
 
     def _refresh(self) -> None:

@@ -15,8 +15,8 @@ from flask import Flask, g, request
 
 #: All of the work is waiting for AWS, or for the body.
 MOST = 8
-#: Touches nothing, and is to be answered while everything else hangs.
-_WITHOUT = "health.health"
+#: To be answered while everything else hangs: a process that is busy is neither dead nor away.
+_WITHOUT = frozenset({"health.health", "health.ready"})
 
 
 class Slots:
@@ -40,7 +40,7 @@ class Slots:
             self._take()
 
     def _take(self) -> None:
-        if request.endpoint != _WITHOUT:
+        if request.endpoint not in _WITHOUT:
             self._free.acquire()
             g.has_slot = True
 

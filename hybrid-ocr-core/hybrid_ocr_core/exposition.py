@@ -28,6 +28,8 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from hybrid_ocr_core.process import is_alive
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 #: Every metric of ours, and nothing else.
 REGISTRY = CollectorRegistry()
@@ -45,7 +47,7 @@ def make_directory() -> Path:
     """
     root = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
     for left in root.glob(f"{_PREFIX}.*.*"):
-        if not _is_alive(int(left.name.split(".")[1])):
+        if not is_alive(left.name.split(".")[1]):
             shutil.rmtree(left, ignore_errors=True)
     owner = os.getpid()
     directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}.{owner}.", dir=root))
@@ -136,16 +138,6 @@ class _ProcessNumber:
 
 def _keep_in_files() -> None:
     values.ValueClass = values.MultiProcessValue(_ProcessNumber())  # type: ignore[no-untyped-call]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if VARIABLE in os.environ:

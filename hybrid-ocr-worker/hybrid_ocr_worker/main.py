@@ -24,6 +24,7 @@ from hybrid_ocr_core.job import DEFAULT_TENANT
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
+from hybrid_ocr_core.process import is_alive
 from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
 from hybrid_ocr_worker.courier import Courier
@@ -296,20 +297,10 @@ def _own_scratch(root: Path) -> Path:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in root.glob("worker-*"):
-            if not _is_alive(left.name.removeprefix("worker-")):
+            if not is_alive(left.name.removeprefix("worker-")):
                 shutil.rmtree(left, ignore_errors=True)
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir(mode=0o700)
     except OSError as error:
         raise SettingsError([f"OCR_SCRATCH_DIR={root} cannot be written: {error.strerror}"]) from error
     return own
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True

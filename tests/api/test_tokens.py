@@ -414,6 +414,29 @@ class TestJwks:
         first.join()
         assert len(provider.requests) == 2
 
+    @pytest.mark.parametrize("known", [{}, {"one": _PRIVATE}], ids=["at the start", "a new key"])
+    def test_no_good_token_is_refused_while_the_keys_are_fetched(
+        self, provider: Provider, known: dict[str, rsa.RSAPrivateKey]
+    ) -> None:
+        token = _token(_OTHER, headers={"kid": "two"})
+        tokens = provider.tokens()
+        if known:
+            provider.publish(**known)
+            assert tokens.caller_of(_token(headers={"kid": "one"}))
+            provider.now += 10
+        provider.publish(two=_OTHER)
+        provider.gate.clear()
+        found: list[Caller | None] = []
+        first = threading.Thread(target=lambda: found.append(tokens.caller_of(token)))
+        first.start()
+        assert provider.arrived.wait(10)
+
+        with pytest.raises(Unavailable):
+            tokens.caller_of(token)
+        provider.gate.set()
+        first.join()
+        assert found == [tokens.caller_of(token)]
+
 
 class Provider:
     """A JWKS endpoint on this machine, and a clock for those who ask it."""
