@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -14,11 +13,10 @@ from hybrid_ocr_api.spool import Spool
 from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.batch import Batch, BatchId
 from hybrid_ocr_core.errors import BatchNotFound, KeyUsed
-from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.job import ID, Job, JobId
 
 blueprint = Blueprint("batches", __name__)
 
-_BATCH_ID = re.compile(r"[0-9a-f]{32}")
 #: Asking reads every job, so a large batch is to be asked about less often.
 _FILES_A_SECOND_OF_WAITING = 100
 
@@ -32,8 +30,8 @@ def create() -> tuple[Response, int]:
     with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
         parts.quotas.check(tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
-        form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = submission.read_wishes(parts, tenant, form)
+        asked, received = batch_upload.read_request(request, spool, parts.settings)
+        wishes = submission.read_wishes(parts, tenant, asked)
         files = batch_upload.read_files(received, spool, parts.settings)
         with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
             parts.quotas.check_jobs(tenant, sum(isinstance(file, Upload) for file in files))
@@ -52,7 +50,7 @@ def create() -> tuple[Response, int]:
 @blueprint.get("/batches/<batch_id>")
 def show(batch_id: str) -> Response:
     """What became of each file, as its job says at this moment."""
-    if not _BATCH_ID.fullmatch(batch_id):
+    if not ID.fullmatch(batch_id):
         raise BatchNotFound("there is no such batch")
     return _answer(*_find(batch_id))
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Request, Response, jsonify, request
 
 from hybrid_ocr_api import json_form
 from hybrid_ocr_api.auth import caller
-from hybrid_ocr_api.forms import UploadAnnouncement, validate
+from hybrid_ocr_api.forms import UploadAnnouncement
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.uploads import clean_name
 from hybrid_ocr_core import media
@@ -55,7 +55,7 @@ def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.
         BadRequest: that is no ``UploadAnnouncement``.
         FileEmpty, FileTooLarge, UnsupportedMediaType: as when the file itself were sent.
     """
-    said = validate(UploadAnnouncement, json_form.body_of(request))
+    said = json_form.read(request, UploadAnnouncement)
     if said.media_type not in media.MEDIA_TYPES:
         raise UnsupportedMediaType(f"media_type: one of {', '.join(media.MEDIA_TYPES)}")
     if not said.bytes:

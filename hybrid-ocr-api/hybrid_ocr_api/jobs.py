@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -14,21 +13,20 @@ from hybrid_ocr_api import (
     direct_submission,
     idempotency,
     job_view,
+    json_form,
     listing,
     long_poll,
-    rerunning,
     submission,
     uploads,
     webhook_view,
 )
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.forms import JobFields
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
-from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.job import ID, Job, JobId
 
 blueprint = Blueprint("jobs", __name__)
-
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @blueprint.post("/jobs")
@@ -39,8 +37,8 @@ def create() -> tuple[Response, int]:
     tenant = caller().tenant
     with idempotency.passing_replays(parts, tenant=tenant, operation="jobs", key=key):
         parts.quotas.check(tenant)
-    upload_id, form = uploads.read_form(request)
-    wishes = submission.read_wishes(parts, tenant, form)
+    upload_id, asked = uploads.read_form(request)
+    wishes = submission.read_wishes(parts, tenant, asked)
     if upload_id is not None:
         return _accepted(
             lambda: direct_submission.submit(parts, tenant=tenant, upload_id=upload_id, wishes=wishes, key=key)
@@ -54,11 +52,11 @@ def rerun(job_id: str) -> tuple[Response, int]:
     """Read the document of a job again, with other options or the same, as a job of its own."""
     parts = services()
     key = idempotency.read_key(request)
-    of = parts.jobs.get(_id(job_id))
+    of = _id(job_id)
     with idempotency.passing_replays(parts, tenant=of.tenant, operation="reruns", key=key):
         parts.quotas.check(of.tenant)
-    wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
-    return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
+    named = json_form.read(request, JobFields).form()
+    return _accepted(lambda: submission.rerun(parts, of=of, named=named, key=key))
 
 
 def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
@@ -189,6 +187,6 @@ def _finished(job_id: str) -> Job:
 
 
 def _id(job_id: str) -> JobId:
-    if not _JOB_ID.fullmatch(job_id):
+    if not ID.fullmatch(job_id):
         raise JobNotFound("there is no such job")
     return JobId(tenant=caller().tenant, job_id=job_id)

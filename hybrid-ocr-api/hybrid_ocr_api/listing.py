@@ -54,10 +54,7 @@ def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
         BadRequest: something is unknown, malformed or given twice.
         InvalidCursor: the cursor is not one of this list.
     """
-    for name in arguments:
-        if len(arguments.getlist(name)) > 1:
-            raise BadRequest(f"parameter {name[:32]!r} is given more than once")
-    asked = forms.validate(ListQuery, arguments.to_dict())
+    asked = forms.validate(ListQuery, forms.once_each(arguments, "parameter"))
     selection = Selection(
         statuses=_some(asked.status, JobStatus),
         lanes=_some(asked.priority, Lane),
@@ -74,7 +71,7 @@ def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
         selection=selection,
         limit=asked.limit,
         digest_of=digest_of,
-        below=_read_cursor(arguments.get("cursor"), digest_of),
+        below=_read_cursor(asked.cursor, digest_of) if "cursor" in asked.model_fields_set else None,
     )
 
 
@@ -91,9 +88,7 @@ def _seal(digest_of: str, place: str) -> bytes:
     return hashlib.sha256(json.dumps([digest_of, place]).encode()).digest()[:_DIGEST_BYTES]
 
 
-def _read_cursor(text: str | None, digest_of: str) -> str | None:
-    if text is None:
-        return None
+def _read_cursor(text: str, digest_of: str) -> str:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         seal, place = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:].decode("ascii")

@@ -124,7 +124,7 @@ OPERATIONS = {
     "jobs.rerun": Operation(
         tag="jobs",
         headers=forms.SubmissionHeaders,
-        body=Body(shapes={JSON: forms.JobOptions}, limit=lambda _: _SMALL, is_required=False),
+        body=Body(shapes={JSON: forms.JobFields}, limit=lambda _: _SMALL, is_required=False),
         answers={HTTPStatus.ACCEPTED: _SUBMITTED},
         refusals=(*_WISHES, "source_gone", "file_too_large"),
     ),
