@@ -19,9 +19,10 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from hybrid_ocr_api import openapi
+from hybrid_ocr_api import answers, openapi
 
 _URN = "urn:document"
 #: Of every response, whatever it says: of HTTP itself, and for browsers.
@@ -78,7 +79,7 @@ class Conformance:
             _demand("Allow" in response.headers and not response.data, response, "OPTIONS tells Allow, and no more")
             return
         method = "get" if request.method == "HEAD" else request.method.lower()
-        path = openapi.path_of(rule)
+        path = path_of(rule)
         if request.method == "OPTIONS":
             method = next(iter(self._document["paths"][path]))
         operation = self._document["paths"].get(path, {}).get(method)
@@ -90,7 +91,7 @@ class Conformance:
         refused = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
         _demand(response.status_code in {status, *refused}, response, f"{status} is right where there is no route")
         if response.request.method != "HEAD":
-            self._check_body(response, {openapi.PROBLEM: None}, ("components", "schemas", "Problem"))
+            self._check_body(response, {answers.PROBLEM: None}, ("components", "schemas", "Problem"))
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             _demand("Allow" in response.headers, response, "Allow is missing")
 
@@ -138,6 +139,11 @@ class Conformance:
         for part in place:
             found = found.get(part, {})
         return found or None
+
+
+def path_of(rule: Rule) -> str:
+    """The path of a route as OpenAPI spells it."""
+    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", str(rule.rule))
 
 
 @cache
