@@ -7,7 +7,11 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from hybrid_ocr_api import batch_submission, batch_upload, batch_view, idempotency, submission
+from hybrid_ocr_api.answers import FILES, WISHES, Answer, Answers
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.contract import api
+from hybrid_ocr_api.forms import BatchSubmission, SubmissionHeaders
+from hybrid_ocr_api.schemas import BatchView
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
 from hybrid_ocr_api.uploads import Upload
@@ -22,10 +26,27 @@ _FILES_A_SECOND_OF_WAITING = 100
 
 
 @blueprint.post("/batches")
-def create() -> tuple[Response, int]:
+@api.validate(
+    form=BatchSubmission,
+    resp=Answers(
+        {
+            HTTPStatus.ACCEPTED: Answer(
+                meaning="Accepted, whatever became of single files.",
+                body=BatchView,
+                headers=("Location",),
+                at_times=("Retry-After", "Idempotent-Replayed"),
+                links={"batches_show": "batch_id"},
+            )
+        },
+        *FILES,
+        *WISHES,
+    ),
+    tags=("batches",),
+)
+def create(headers: SubmissionHeaders) -> tuple[Response, int]:
     """Accept a batch: 202 once it is committed, whatever became of single files, and again under the same key."""
     parts = services()
-    key = idempotency.read_key(request)
+    key = idempotency.read_key(headers)
     tenant = caller().tenant
     with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
         parts.quotas.check(tenant)
@@ -35,19 +56,23 @@ def create() -> tuple[Response, int]:
         files = batch_upload.read_files(received, spool, parts.settings)
         with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
             parts.quotas.check_jobs(tenant, sum(isinstance(file, Upload) for file in files))
-        headers = {}
+        replayed = {}
         try:
             batch, jobs = batch_submission.submit(parts, tenant=tenant, files=files, wishes=wishes, key=key)
         except KeyUsed as used:
             batch, jobs = _find(used.made)
-            headers = idempotency.REPLAYED
+            replayed = idempotency.REPLAYED
     response = _answer(batch, jobs)
-    response.headers.update(headers)
+    response.headers.update(replayed)
     response.headers["Location"] = url_for("batches.show", batch_id=batch.id.batch_id)
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/batches/<batch_id>")
+@api.validate(
+    resp=Answers({HTTPStatus.OK: Answer(meaning="The batch.", body=BatchView, at_times=("Retry-After",))}, "not_found"),
+    tags=("batches",),
+)
 def show(batch_id: str) -> Response:
     """What became of each file, as its job says at this moment."""
     if not ID.fullmatch(batch_id):

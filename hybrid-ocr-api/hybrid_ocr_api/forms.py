@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from werkzeug.datastructures import MultiDict
 
@@ -54,6 +54,18 @@ def _digits(given: object) -> object:
     if isinstance(given, str) and not re.fullmatch("[0-9]{0,9}", given):
         raise ValueError("a whole number")
     return given
+
+
+def _first(given: object) -> object:
+    """Of a parameter that is given more than once."""
+    return given[0] if isinstance(given, list) else given
+
+
+def _key(given: object) -> object:
+    key = str(given).strip()
+    if not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise ValueError("1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
+    return key
 
 
 def _number(given: object) -> object:
@@ -161,7 +173,13 @@ class JobForm(Form):
 class JobSubmission(JobForm):
     """A document, and what is asked for."""
 
-    file: Annotated[bytes, Field(description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name.")]
+    file: Annotated[
+        bytes,
+        Field(
+            description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name."
+            " `upload_id` may stand in its place."
+        ),
+    ]
 
 
 class BatchSubmission(JobForm):
@@ -171,7 +189,7 @@ class BatchSubmission(JobForm):
 
 
 class JobFields(Form):
-    """The fields of a form in JSON. null is as good as nothing."""
+    """The fields of a form in JSON, at most 64 kB. null is as good as nothing."""
 
     languages: _Languages | list[Annotated[str, Field(pattern=f"^{_LANGUAGE}$")]] | None = None
     mode: _Mode | None = None
@@ -200,7 +218,7 @@ def _in_a_form(name: str, value: Any) -> Any:  # noqa: ANN401 - of any field
 
 
 class UploadSubmission(JobFields):
-    """What was sent to S3, and what is asked for."""
+    """What was sent to S3, and what is asked for: at most 64 kB."""
 
     # That it is missing, has a code of its own.
     model_config = ConfigDict(json_schema_extra={"required": ["upload_id"]})
@@ -209,7 +227,7 @@ class UploadSubmission(JobFields):
 
 
 class UploadAnnouncement(Form):
-    """The file that is to be sent to S3."""
+    """The file that is to be sent to S3: at most 64 kB."""
 
     filename: Annotated[str, Field(examples=["scan.pdf"])]
     #: That there are none, has a code of its own; and so has another media type.
@@ -253,6 +271,14 @@ class ListQuery(Form):
     #: What is wrong with one, has a code of its own.
     cursor: Annotated[str, Field(description="The `next_cursor` of the page before, with the same filters.")] = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _once(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name, value in given.items():
+            if isinstance(value, list):
+                raise BadRequest(f"parameter {name[:32]!r} is given more than once")
+        return given
+
 
 class JobQuery(Form):
     """How long to wait for news of a job."""
@@ -269,10 +295,17 @@ class JobQuery(Form):
             examples=[20],
         ),
         BeforeValidator(_digits),
+        BeforeValidator(_first),
     ] = 0
 
 
-class JobHeaders(Form):
+class Headers(Form):
+    """Superclass of those that leave all others to others."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class JobHeaders(Headers):
     """What a client says of the state that it knows."""
 
     prefer: Annotated[
@@ -288,7 +321,7 @@ class JobHeaders(Form):
     ] = ""
 
 
-class SubmissionHeaders(Form):
+class SubmissionHeaders(Headers):
     """What makes a request safe to be sent again."""
 
     idempotency_key: Annotated[
@@ -299,6 +332,7 @@ class SubmissionHeaders(Form):
             description="A new one for each new request. The same request with it gets the same answer, for 7 days.",
             examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
         ),
+        BeforeValidator(_key),
     ] = ""
 
 
@@ -333,7 +367,7 @@ def _tell(kind: type[BaseModel], beside: Iterable[str], error: ErrorDetails) -> 
         return f"{name!r} is unknown; known are: {', '.join(sorted([*kind.model_fields, *beside]))}"
     if error["type"] == "enum":
         return f"{name}: {sent!r} is unknown; known are: {error['ctx']['expected']}"
-    examples = kind.model_fields[name].examples
-    if error["type"] == "string_pattern_mismatch" and examples:
-        return f"{name}: {sent!r} is not understood; write it like {examples[0]}"
+    field = kind.model_fields.get(name)
+    if error["type"] == "string_pattern_mismatch" and field is not None and field.examples:
+        return f"{name}: {sent!r} is not understood; write it like {field.examples[0]}"
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"

@@ -11,37 +11,21 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from flask import Request
-
-from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
+from hybrid_ocr_api.forms import SubmissionHeaders
 from hybrid_ocr_api.refusals import QuotaExceeded
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_core.batch import Refusal
-from hybrid_ocr_core.errors import BadRequest
 from hybrid_ocr_core.idempotency import KeyedRequest
-
-_KEY = re.compile(IDEMPOTENCY_KEY)
 
 #: Headers of an answer that tells what an earlier request made.
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-def read_key(request: Request) -> str | None:
-    """The key of a request, if it has one.
-
-    Raises:
-        BadRequest: it is malformed, or there are several.
-    """
-    header = request.headers.get("Idempotency-Key")
-    if header is None:
-        return None
-    key = header.strip()
-    if not _KEY.fullmatch(key):
-        raise BadRequest("Idempotency-Key: 1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
-    return key.strip('"')
+def read_key(headers: SubmissionHeaders) -> str | None:
+    """The key of a request, if it has one."""
+    return headers.idempotency_key.strip('"') or None
 
 
 def keyed(

@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from werkzeug.datastructures import MultiDict
-
-from hybrid_ocr_api import forms
 from hybrid_ocr_api.forms import ListQuery
 from hybrid_ocr_core.errors import BadRequest, InvalidCursor
 from hybrid_ocr_core.job import JobStatus, Lane, Triage
@@ -47,14 +44,13 @@ class Asked:
         return base64.urlsafe_b64encode(_seal(self.digest_of, place) + place.encode()).decode().rstrip("=")
 
 
-def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
+def read(asked: ListQuery, *, tenant: str) -> Asked:
     """Read the query of a URL.
 
     Raises:
-        BadRequest: something is unknown, malformed or given twice.
+        BadRequest: there is no such day or time.
         InvalidCursor: the cursor is not one of this list.
     """
-    asked = forms.validate(ListQuery, forms.once_each(arguments, "parameter"))
     selection = Selection(
         statuses=_some(asked.status, JobStatus),
         lanes=_some(asked.priority, Lane),
