@@ -157,7 +157,7 @@ def show(job_id: str, query: JobQuery, headers: JobHeaders) -> Response:
 
 
 @blueprint.delete("/jobs/<job_id>")
-@api.validate(resp=Answers({HTTPStatus.NO_CONTENT: Answer(meaning="Erased.")}, *ABSENT), tags=("jobs",))
+@api.validate(resp=Answers({HTTPStatus.NO_CONTENT: Answer(meaning="Erased.")}, "not_found"), tags=("jobs",))
 def erase(job_id: str) -> tuple[str, int]:
     """Cancel if it runs, and erase: unreadable at once, the bytes gone within a lease and a sweep."""
     parts = services()

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 
 from hybrid_ocr_api import forms
-from hybrid_ocr_api.access import OPEN_ENDPOINTS, SCOPES
+from hybrid_ocr_api.access import SCOPES, is_open
 from hybrid_ocr_api.answers import HEADERS, Json, refusal
 from hybrid_ocr_api.contract import TOKEN, api, operation_id
 from hybrid_ocr_api.settings import ApiSettings
@@ -52,7 +52,7 @@ def document(app: Flask, settings: ApiSettings) -> Json:
         del components["securitySchemes"][TOKEN]
     endpoints = {operation_id(endpoint): endpoint for endpoint in app.view_functions}
     for operation in _operations(drawn):
-        operation.update(_access(endpoints[operation["operationId"]], components["securitySchemes"]))
+        operation.update(_access(endpoints[operation["operationId"]], components["securitySchemes"], settings))
         for answer in operation["responses"].values():
             if "$ref" in answer:
                 name = _name(answer["$ref"])
@@ -74,8 +74,8 @@ def _name(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def _access(endpoint: str, schemes: Iterable[str]) -> Json:
-    if endpoint in OPEN_ENDPOINTS:
+def _access(endpoint: str, schemes: Iterable[str], settings: ApiSettings) -> Json:
+    if is_open(endpoint, metrics_open=settings.metrics_open):
         return {"security": []}
     scope = SCOPES[endpoint].value
     return {"description": f"Needs the scope `{scope}`.", "security": [{name: [scope]} for name in schemes]}
