@@ -15,8 +15,11 @@ from __future__ import annotations
 import atexit
 import fcntl
 import itertools
+import logging
 import os
+import re
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -28,11 +31,15 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+_log = logging.getLogger(__name__)
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 #: Every metric of ours, and nothing else.
 REGISTRY = CollectorRegistry()
 
 _PREFIX = "hybrid-ocr-metrics"
+#: With the process id of its owner.
+_DIRECTORY = re.compile(rf"{_PREFIX}\.([1-9][0-9]{{0,6}})\..+", re.ASCII)
 #: Not on a disk: a mapped file on a full one kills the process that writes to it.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory there safely
 _IDLE_SECONDS = 10.0
@@ -44,8 +51,10 @@ def make_directory() -> Path:
     Where that was killed, it goes when the next one is made.
     """
     root = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
-    for left in root.glob(f"{_PREFIX}.*.*"):
-        if not _is_alive(int(left.name.split(".")[1])):
+    for left in root.iterdir():
+        # Anybody may write there: what only looks like ours is left alone.
+        match = _DIRECTORY.fullmatch(left.name)
+        if match and not _is_alive(int(match[1])):
             shutil.rmtree(left, ignore_errors=True)
     owner = os.getpid()
     directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}.{owner}.", dir=root))
@@ -97,6 +106,11 @@ def _source() -> CollectorRegistry:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     allow_reuse_port = True
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Who connects and says nothing is no defect; the base class prints a traceback amid the log's JSON."""
+        kind = sys.exc_info()[0]
+        _log.info("A scrape failed: %s.", kind.__name__ if kind else "", extra={"action": "scrape_failed"})
 
 
 class _Handler(WSGIRequestHandler):
