@@ -91,6 +91,29 @@ def answering(client: Any, status: int, code: str) -> Iterator[list[str]]:
 
 
 @contextmanager
+def refused(client: Any, operation: str, code: str, *, times: int) -> Iterator[list[str]]:
+    """The next ``operation``s are refused with this error, and take no effect. Yields what was refused."""
+    found: list[str] = []
+
+    def refuse(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if len(found) == times or not event_name.endswith(f".{operation}"):
+            applied: AWSResponse | None = stub(event_name, request)
+            return applied
+        found.append(operation)
+        body = f'{{"__type":"com.amazonaws#{code}"}}'
+        return AWSResponse(request.url, 400, HTTPHeaders(), MockRawResponse(body))
+
+    stub: Any = botocore_stubber
+    client.meta.events.unregister("before-send", botocore_stubber)
+    client.meta.events.register_first("before-send", refuse)
+    try:
+        yield found
+    finally:
+        client.meta.events.unregister("before-send", refuse)
+        client.meta.events.register("before-send", botocore_stubber)
+
+
+@contextmanager
 def changed_answer(client: Any, operation: str, change: Callable[[dict[str, Any]], None]) -> Iterator[list[Any]]:
     """Each answer to ``operation`` is changed before the caller sees it; yields what was asked for."""
     asked: list[Any] = []

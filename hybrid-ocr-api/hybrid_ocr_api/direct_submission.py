@@ -12,6 +12,7 @@ The bytes do not pass through here: S3 copies them, and tells their SHA-256.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 import uuid
 
@@ -48,37 +49,48 @@ def submit(parts: Services, *, tenant: str, upload_id: str, wishes: Wishes, key:
     if not _UPLOAD_ID.fullmatch(upload_id):
         raise UploadNotFound("there is no such upload")
     upload = parts.uploads.get(UploadId(tenant=tenant, upload_id=upload_id))
-    if upload.use is not None:
-        if key is not None:
-            # Perhaps by this very request, whose client heard no answer.
-            parts.keys.check(submission.keyed(key, wishes, upload.use.sha256, tenant=tenant, at=now))
-        raise UploadUsed(upload.use.job_id)
+    _refuse_used(parts, upload, wishes, key, now)
     if upload.is_over(now):
         raise UploadExpired("it was to be submitted within a day; send the file anew, to a new upload")
-    arrived = parts.documents.look_at_upload(upload.id)
-    _refuse_other_sizes(upload, arrived)
-    media_type = uploads.kind_of(arrived.head)
     job = JobId(tenant=tenant, job_id=uuid.uuid4().hex)
     with log_context(job_id=job.job_id):
-        sha256 = parts.documents.pin_upload(upload.id, arrived, job, media_type)
+        try:
+            document = _pin(parts, upload, job)
+        except UploadIncomplete:
+            # Perhaps it is not there any more: another request made a job of it since we looked.
+            _refuse_used(parts, parts.uploads.get(upload.id), wishes, key, now)
+            raise
         # A crash here leaves a copy that no job knows, for the sweeper's orphan run. The upload is as it was: the
         # client got no answer and submits it again. Nothing that is sent by its form can change the copy.
         accepted = submission.accept(
             parts,
-            submission.queued_job(
-                job,
-                now=now,
-                document=Document(filename=upload.filename, media_type=media_type, bytes=arrived.bytes, sha256=sha256),
-                wishes=wishes,
-            ),
-            None if key is None else submission.keyed(key, wishes, sha256, tenant=tenant, at=now),
-            UploadUse(upload=upload.id, sha256=sha256, at=now),
+            submission.queued_job(job, now=now, document=document, wishes=wishes),
+            None if key is None else submission.keyed(key, wishes, document.sha256, tenant=tenant, at=now),
+            UploadUse(upload=upload.id, sha256=document.sha256, at=now),
         )
         # A crash here, or S3 away, leaves an object that nobody can submit any more: the bucket's lifecycle rule
         # removes it, or the orphan run. So it is with what is sent later, by a form that is still good.
         with contextlib.suppress(Unavailable):
             parts.documents.delete_upload(upload.id)
     return accepted
+
+
+def _refuse_used(parts: Services, upload: DirectUpload, wishes: Wishes, key: str | None, now: dt.datetime) -> None:
+    """Perhaps it was used by this very request, whose client heard no answer."""
+    if upload.use is None:
+        return
+    if key is not None:
+        parts.keys.check(submission.keyed(key, wishes, upload.use.sha256, tenant=upload.id.tenant, at=now))
+    raise UploadUsed(upload.use.job_id)
+
+
+def _pin(parts: Services, upload: DirectUpload, job: JobId) -> Document:
+    """Look at what lies there, and copy these very bytes."""
+    arrived = parts.documents.look_at_upload(upload.id)
+    _refuse_other_sizes(upload, arrived)
+    media_type = uploads.kind_of(arrived.head)
+    sha256 = parts.documents.pin_upload(upload.id, arrived, job, media_type)
+    return Document(filename=upload.filename, media_type=media_type, bytes=arrived.bytes, sha256=sha256)
 
 
 def _refuse_other_sizes(upload: DirectUpload, arrived: Arrived) -> None:

@@ -1,4 +1,4 @@
-"""Exception -> one error shape, RFC 9457 ``application/problem+json``. The only place that knows HTTP codes."""
+"""Exception -> one error shape, RFC 9457 ``application/problem+json``. The only place that knows its HTTP codes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def register(app: Flask) -> None:
 def _from_own_error(error: HybridOcrError) -> Response:
     if isinstance(error, Unavailable):
         _log.warning("%s", error, extra={"action": "unavailable"})
-        return problem("unavailable", f"{error.part} does not answer; nothing was accepted, try again")
+        return problem("unavailable", f"{error.part} does not answer; try again")
     if error.code not in PROBLEMS or error.code == "internal":
         return _from_surprise(error)
     response = problem(error.code, str(error))
@@ -99,14 +99,20 @@ def _challenges(error: Unauthorized | Forbidden) -> list[str]:
 def _from_http_exception(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or 500)
     if isinstance(error, RequestEntityTooLarge):
-        megabytes = (request.max_content_length or 0) >> 20
-        return problem("file_too_large", f"the limit is {megabytes} MB for the whole request")
+        return problem("file_too_large", _what_is_too_large())
     code = "not_found" if status is HTTPStatus.NOT_FOUND else "bad_request" if status < 500 else "internal"
     response = problem(code, error.description or status.phrase, status)
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
+
+
+def _what_is_too_large() -> str:
+    most = request.max_content_length or 0
+    if request.content_length is not None and request.content_length <= most:
+        return "the form has too many parts, or too much text beside the file"
+    return f"the limit is {f'{most >> 20} MB' if most >> 20 else f'{most >> 10} kB'} for the whole request"
 
 
 def _from_surprise(error: Exception) -> Response:

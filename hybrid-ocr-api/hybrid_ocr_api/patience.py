@@ -16,8 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from cachetools import TTLCache
+
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Clock, Job, JobStatus, Lane, Stage, utc_now
+from hybrid_ocr_core.job import Clock, Job, JobId, JobStatus, Lane, Stage, utc_now
 from hybrid_ocr_core.job_queue import Depth
 
 _log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ _USUAL_SECONDS = 1.0
 _WEIGHT = 0.1
 #: A job that ended before says nothing of now.
 _LATELY = dt.timedelta(minutes=10)
+_MOST_LEARNED = 10_000
 
 
 def _in_background(call: Callable[[], None]) -> None:
@@ -59,6 +62,8 @@ class Patience:
         self._depths: dict[Lane, tuple[float, Depth]] = {}
         self._asked_at: dict[Lane, float] = {}
         self._usual_seconds = _USUAL_SECONDS
+        #: Those ends that were taken note of, however often their jobs are asked for.
+        self._learned: TTLCache[tuple[JobId, int], bool] = TTLCache(_MOST_LEARNED, _LATELY.total_seconds(), monotonic)
 
     def seconds(self, stage: Stage, *, may_ask: bool = True) -> int:
         """How long to wait before asking again for a job that has not ended. ``may_ask``: whether SQS may be asked."""
@@ -74,9 +79,13 @@ class Patience:
 
     def learn(self, job: Job) -> None:
         """Take note of how long a job took that has ended."""
-        if job.status is JobStatus.DONE and job.started_at is not None and self._clock() - job.updated_at < _LATELY:
-            took = (job.updated_at - job.started_at).total_seconds()
-            with self._lock:
+        if job.status is not JobStatus.DONE or job.started_at is None or self._clock() - job.updated_at >= _LATELY:
+            return
+        took = (job.updated_at - job.started_at).total_seconds()
+        end = (job.id, job.version)
+        with self._lock:
+            if end not in self._learned:
+                self._learned[end] = True
                 self._usual_seconds += _WEIGHT * (max(0.0, took) - self._usual_seconds)
 
     def _refresh(self, lane: Lane) -> None:

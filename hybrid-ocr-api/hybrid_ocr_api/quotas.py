@@ -7,6 +7,7 @@ import datetime as dt
 from hybrid_ocr_api.rate_limit import RateLimit, Window
 from hybrid_ocr_api.refusals import QuotaExceeded
 from hybrid_ocr_api.settings import TenantLimits
+from hybrid_ocr_core.errors import FileTooLarge
 from hybrid_ocr_core.job import Clock, utc_now
 from hybrid_ocr_core.usage import Usage
 
@@ -49,11 +50,14 @@ class Quotas:
         """Is there room for so many more jobs? What is submitted at the very same time is not seen.
 
         Raises:
+            FileTooLarge: there never will be.
             QuotaExceeded, Unavailable.
         """
         most = self._limits.jobs_in_flight
         if not most:
             return
+        if jobs > most:
+            raise FileTooLarge(f"{jobs} jobs are too many: of yours, {most} may be queued or processed at a time")
         left = max(0, most - self._usage.jobs_in_flight(tenant, most=most))
         if jobs > left:
             raise QuotaExceeded(

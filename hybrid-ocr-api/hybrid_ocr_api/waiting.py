@@ -17,7 +17,7 @@ import itertools
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from hybrid_ocr_core.errors import Unavailable
@@ -25,7 +25,8 @@ from hybrid_ocr_core.job import JobId, Stage
 
 _log = logging.getLogger(__name__)
 
-#: In one process; who comes beyond that is answered at once. gunicorn_config.py has some more threads than that.
+#: In one process, half of them of one tenant; who comes beyond that is answered at once. gunicorn_config.py has some
+#: more threads than that.
 MOST = 1000
 _LOOK_SECONDS = 0.25
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
@@ -74,10 +75,13 @@ class Waiting:
     def __init__(self, stages: Callable[[Sequence[JobId]], Mapping[JobId, Stage]], *, most: int = MOST) -> None:
         self._stages = stages
         self._most = most
+        #: So that one tenant does not keep all others from waiting.
+        self._most_of_a_tenant = most // 2
         self._changed = threading.Condition()
         #: In the order in which they are to be looked at.
         self._waiters: OrderedDict[JobId, list[_Waiter]] = OrderedDict()
         self._count = 0
+        self._of_tenant: Counter[str] = Counter()
         self._has_new = False
         self._is_running = False
         self._is_closed = False
@@ -90,13 +94,15 @@ class Waiting:
         """
         waiter = _Waiter(knows)
         with self._changed:
-            if self._is_closed or self._count >= self._most:
+            is_full = self._count >= self._most or self._of_tenant[job.tenant] >= self._most_of_a_tenant
+            if self._is_closed or is_full:
                 return None
             if not self._is_running:
                 # It waits for the lock. First, for where there can be no more threads, nobody is left behind in here.
                 threading.Thread(target=self._look_for_all, name="waiting", daemon=True).start()
                 self._is_running = True
             self._count += 1
+            self._of_tenant[job.tenant] += 1
             self._waiters.setdefault(job, []).append(waiter)
             self._waiters.move_to_end(job, last=False)
             self._has_new = True
@@ -104,6 +110,7 @@ class Waiting:
         waiter.is_over.wait(seconds)
         with self._changed:
             self._count -= 1
+            self._of_tenant -= Counter((job.tenant,))  # none is left of those that have none
             self._waiters[job].remove(waiter)
             if not self._waiters[job]:
                 del self._waiters[job]

@@ -9,6 +9,7 @@ batch           many files of one request, under one id
 batch_store     DynamoDB: batches, written once
 job_queue       SQS: "look at this job"
 document_store  S3: key scheme, upload, download, presigned URLs
+tenant          what a tenant may be called
 settings        environment -> frozen dataclass, all mistakes reported at once
 aws             the boto3 clients: region, time-outs, retries
 logs            JSON lines with job_id, attempt, request_id and trace_id

@@ -36,8 +36,8 @@ class Batch:
     created_at: dt.datetime
     client_reference: str | None
     files: tuple[JobId | Refusal, ...]
-    #: When it is gone; its jobs have days of their own.
-    expires_at: dt.datetime
+    #: When it is gone, if ever; its jobs have days of their own. Batches of earlier versions have no end.
+    expires_at: dt.datetime | None
 
     @property
     def jobs(self) -> list[JobId]:

@@ -50,7 +50,7 @@ class BatchStore:
                     "pk": _pk(batch.id),
                     "sk": f"F#{number:06d}",
                     "v": COMMON_SCHEMA,
-                    "expires_at": _expires_at(batch),
+                    **_end(batch),
                     "files": [_from_file(file) for file in part],
                 }
                 for number, part in enumerate(parts)
@@ -75,7 +75,8 @@ class BatchStore:
         # The pages in order, and last META, as their keys sort.
         *pages, meta = list(self._table.items(_pk(batch))) or [{}]
         # The TTL is late, and may take the pages first.
-        if meta.get("sk") != _META or meta["expires_at"] <= self._clock().timestamp():
+        expires_at = meta.get("expires_at")
+        if meta.get("sk") != _META or (expires_at is not None and expires_at <= self._clock().timestamp()):
             raise BatchNotFound("there is no such batch")
         if int(meta["v"]) > SCHEMA:
             raise NewerSchema(int(meta["v"]), SCHEMA)
@@ -83,7 +84,7 @@ class BatchStore:
             id=batch,
             created_at=dt.datetime.fromisoformat(meta["created_at"]),
             client_reference=meta.get("client_reference"),
-            expires_at=dt.datetime.fromtimestamp(int(meta["expires_at"]), dt.UTC),
+            expires_at=None if expires_at is None else dt.datetime.fromtimestamp(int(expires_at), dt.UTC),
             files=tuple(_to_file(batch.tenant, file) for page in pages for file in page["files"]),
         )
 
@@ -92,9 +93,9 @@ def _pk(batch: BatchId) -> str:
     return f"T#{batch.tenant}#B#{batch.batch_id}"
 
 
-def _expires_at(batch: Batch) -> int:
+def _end(batch: Batch) -> Item:
     """For DynamoDB's TTL, which may remove the items of a batch in any order: there are no objects that they name."""
-    return int(batch.expires_at.timestamp())
+    return {} if batch.expires_at is None else {"expires_at": int(batch.expires_at.timestamp())}
 
 
 def _from_batch(batch: Batch) -> Item:
@@ -103,7 +104,7 @@ def _from_batch(batch: Batch) -> Item:
         "sk": _META,
         "v": COMMON_SCHEMA,
         "created_at": stamp(batch.created_at),
-        "expires_at": _expires_at(batch),
+        **_end(batch),
     }
     if batch.client_reference is not None:
         item["client_reference"] = batch.client_reference

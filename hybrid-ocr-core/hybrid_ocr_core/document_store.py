@@ -2,6 +2,8 @@
 
     jobs/<tenant>/<job_id>/source                        what was submitted
     jobs/<tenant>/<job_id>/<attempt>/<revision>/<file>   what one attempt made
+    jobs/<tenant>/<job_id>/<split>/chunks/<number>       some pages of it, for one worker
+    jobs/<tenant>/<job_id>/<split>/pages/<page>.json     what was read on one, until the document is assembled
     uploads/<tenant>/<upload_id>                         what a client sends here itself, and may change at any time
 
 Result keys are per attempt: a stale worker writes beside the winner's files, never over them.
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 _PART = "S3"
 _GONE = {"NoSuchKey", "404"}
+#: Below the prefix of a job: all there is of the document as it was submitted, and pages that became no result.
+_SOURCE = re.compile(r"source|\d+/(chunks|pages)/.*")
+_ANY = re.compile(".*")
 
 #: Result format -> (file name in S3, content type of the download). No type that a browser would execute.
 FILES = {
@@ -308,9 +313,8 @@ class DocumentStore:
         )
 
     def delete_source(self, job: JobId) -> None:
-        """Delete what was submitted; the results stay."""
-        with unavailable_on_error(_PART):
-            self._client.delete_object(Bucket=self._bucket, Key=f"{_prefix(job)}source")
+        """Delete what was submitted, and what is left of splits: chunks are parts of it. The results stay."""
+        self._delete_all(_prefix(job), only=_SOURCE)
 
     def purge(self, job: JobId) -> int:
         """Delete every object of a job; returns how many. The caller has left the tombstone before."""
@@ -360,7 +364,7 @@ class DocumentStore:
                     MetadataDirective="REPLACE",
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                if error.response["Error"]["Code"] in _GONE:
                     raise SourceMissing("the other job's file is gone") from error
                 raise
 
@@ -380,14 +384,16 @@ class DocumentStore:
                     file.write(block)
         return digest.hexdigest()
 
-    def _delete_all(self, prefix: str) -> int:
+    def _delete_all(self, prefix: str, *, only: re.Pattern[str] = _ANY) -> int:
+        """Delete what lies below a prefix, if the rest of its key is such a one; how many."""
         deleted = 0
         with unavailable_on_error(_PART):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             for page in pages:
                 for found in page.get("Contents", []):
-                    self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
-                    deleted += 1
+                    if only.fullmatch(found["Key"].removeprefix(prefix)):
+                        self._client.delete_object(Bucket=self._bucket, Key=found["Key"])
+                        deleted += 1
         return deleted
 
 

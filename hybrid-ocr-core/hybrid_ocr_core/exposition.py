@@ -17,7 +17,6 @@ import fcntl
 import itertools
 import logging
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +30,8 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from hybrid_ocr_core.process import is_alive
+
 _log = logging.getLogger(__name__)
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,8 +39,6 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 REGISTRY = CollectorRegistry()
 
 _PREFIX = "hybrid-ocr-metrics"
-#: With the process id of its owner.
-_DIRECTORY = re.compile(rf"{_PREFIX}\.([1-9][0-9]{{0,6}})\..+", re.ASCII)
 #: Not on a disk: a mapped file on a full one kills the process that writes to it.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory there safely
 _IDLE_SECONDS = 10.0
@@ -51,10 +50,8 @@ def make_directory() -> Path:
     Where that was killed, it goes when the next one is made.
     """
     root = _MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir())
-    for left in root.iterdir():
-        # Anybody may write there: what only looks like ours is left alone.
-        match = _DIRECTORY.fullmatch(left.name)
-        if match and not _is_alive(int(match[1])):
+    for left in root.glob(f"{_PREFIX}.*.*"):
+        if not is_alive(left.name.split(".")[1]):
             shutil.rmtree(left, ignore_errors=True)
     owner = os.getpid()
     directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}.{owner}.", dir=root))
@@ -150,16 +147,6 @@ class _ProcessNumber:
 
 def _keep_in_files() -> None:
     values.ValueClass = values.MultiProcessValue(_ProcessNumber())  # type: ignore[no-untyped-call]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if VARIABLE in os.environ:

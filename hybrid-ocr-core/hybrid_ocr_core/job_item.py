@@ -11,7 +11,6 @@ from hybrid_ocr_core.job import (
     Confidence,
     Document,
     Ended,
-    EventId,
     Job,
     JobFailure,
     JobId,
@@ -29,7 +28,7 @@ from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
 Item = dict[str, Any]
 
 #: The latest that this version reads. Raised by a change after which an older version must not touch a job: such a one
-#: would end a job with a ``webhook_url`` (2) without its event. An item without ``v`` has 1.
+#: would end a job without its event, and without counting its days (2). An item without ``v`` has 1.
 SCHEMA = 2
 #: What an item says that older versions may read as well.
 COMMON_SCHEMA = 1
@@ -108,7 +107,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     """The item of a new job."""
     item: Item = {
         **key_of(job.id),
-        "v": COMMON_SCHEMA,
+        "v": SCHEMA,
         "tenant": job.tenant,
         "job_id": job.job_id,
         "status": job.status.value,
@@ -134,7 +133,7 @@ def from_job(job: Job, *, sweep_at: int) -> Item:
     if job.client_reference is not None:
         item["client_reference"] = job.client_reference
     if job.webhook_url is not None:
-        item |= {"v": SCHEMA, "webhook_url": job.webhook_url}
+        item["webhook_url"] = job.webhook_url
     if job.batch_id is not None:
         item["batch_id"] = job.batch_id
     if job.rerun_of is not None:
@@ -219,13 +218,8 @@ def to_stage(item: Item) -> Stage:
 
 
 def to_ended(item: Item) -> Ended:
-    """Read from the item of a job that is over, or its tombstone."""
-    job = id_of(item)
-    followers = frozenset(item.get("followers", ()))
-    result = item.get("result", {})
-    pages = int(result["pages"]) if result and result.get("deduplicated_from") is None else 0
-    event = EventId(job=job, attempt=int(item["attempt"])) if "webhook_url" in item else None
-    return Ended(job=job, lane=to_lane(item), followers=followers, pages=pages, event=event)
+    """Read from a tombstone, which says nothing of pages and is no event."""
+    return Ended(job=id_of(item), lane=to_lane(item), followers=frozenset(item.get("followers", ())))
 
 
 def from_options(options: JobOptions) -> Item:

@@ -386,8 +386,9 @@ class JobStore:
             },
             shows=lambda item: item.get("status") == JobStatus.DONE,
         )
-        metrics.job_done(job_item.to_job(item))
-        return job_item.to_ended(item)
+        job = job_item.to_job(item)
+        metrics.job_done(job)
+        return job.ended
 
     def fail(self, lease: Lease, failure: JobFailure) -> Ended:
         """PROCESSING -> FAILED, for good.
@@ -412,8 +413,9 @@ class JobStore:
             # Not any FAILED: another worker may have given this attempt up, and owes the job a dead letter.
             shows=lambda item: item.get("failure", {}).get("code") == failure.code,
         )
-        metrics.job_failed("fail", job_item.to_job(item))
-        return job_item.to_ended(item)
+        job = job_item.to_job(item)
+        metrics.job_failed("fail", job)
+        return job.ended
 
     def release(self, lease: Lease, *, reason: str, spend_budget: bool, retry_in: dt.timedelta) -> None:
         """PROCESSING -> QUEUED: give the job back, to be taken after ``retry_in``.
@@ -506,9 +508,10 @@ class JobStore:
         is_already = item.get("attempt") == job.attempt and item.get("failure", {}).get("code") == failure.code
         if not written and not is_already:
             raise LeaseLost("the job is not free any more")
+        failed = job_item.to_job(item)
         if written:
-            metrics.job_failed("exhaust", job_item.to_job(item))
-        return failure, job_item.to_ended(item)
+            metrics.job_failed("exhaust", failed)
+        return failure, failed.ended
 
     def due(self, *, before: dt.datetime, limit: int) -> Iterator[OpenJob | OpenLane]:
         """What has a ``sweep_at`` that has passed, oldest first, at most ``limit``; a hint, for it may lag."""

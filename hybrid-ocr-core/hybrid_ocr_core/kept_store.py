@@ -47,10 +47,13 @@ class KeptStore:
         self._clock = clock
 
     def due(self, *, before: dt.datetime, limit: int) -> list[KeptJob]:
-        """Jobs of which something has been kept for long enough, the oldest first; a hint, for it may lag."""
+        """Jobs of which something has been kept for long enough, the oldest first; a hint, for it may lag.
+
+        And for a lease longer, for until then a worker that was fenced off may still be writing objects.
+        """
         due, _ = self._table.query(
             "kept_shard = :shard AND kept_next < :before",
-            {":shard": KEPT_SHARD, ":before": milliseconds(before)},
+            {":shard": KEPT_SHARD, ":before": milliseconds(before - self._lease)},
             IndexName=_KEPT_INDEX,
             Limit=limit,
         )

@@ -1,5 +1,8 @@
 """One DynamoDB table: reads, and conditional writes that tell what refused them.
 
+A write that meets a transaction on its item is refused, and nothing is written, whatever its condition. No SDK sends
+that again by itself; here it is.
+
 A write whose response was lost is sent again by botocore and then fails its own condition. So every write asks for
 ``ALL_OLD``, and its caller looks whether the item that refused it already shows this very write.
 """
@@ -10,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -24,12 +27,14 @@ if TYPE_CHECKING:
 
 #: As DynamoDB gave it.
 Key = Mapping[str, Any]
+_Answer = TypeVar("_Answer")
 
 _PART = "DynamoDB"
 #: DynamoDB's reserved words among our attribute names; it refuses an alias that is not used.
 _RESERVED = ("#status", "#owner", "#result")
-_CONFLICT = "TransactionConflict"
-#: Two transactions on one item at one moment: DynamoDB refuses one of them, and no SDK sends that again by itself.
+#: Why a transaction was cancelled, and what a single write is told.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+_CONFLICTS = {"TransactionConflict", "TransactionConflictException"}
 _CONFLICT_TRIES = 6
 _CONFLICT_PAUSE_SECONDS = 0.05
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html, API_BatchWriteItem.html
@@ -135,7 +140,8 @@ class Table:
 
     def put(self, item: Item, *, condition: str) -> bool:
         """Put an item; False when the condition refused it."""
-        with unavailable_on_error(_PART):
+
+        def send() -> bool:
             try:
                 self._client.put_item(
                     TableName=self._name,
@@ -145,11 +151,14 @@ class Table:
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return False
-        return True
+            return True
+
+        return _despite_conflicts(send)
 
     def update(self, write: Write) -> tuple[bool, Item]:
         """One conditional write: (True, the item as it is now), or (False, the item that refused it)."""
-        with unavailable_on_error(_PART):
+
+        def send() -> tuple[bool, Item]:
             try:
                 response = self._client.update_item(ReturnValues="ALL_NEW", **write.arguments(self._name))
             except ClientError as error:
@@ -158,31 +167,29 @@ class Table:
                 # Raw DynamoDB JSON even where a resource made the call; absent when there was no item at all.
                 refused: Any = error.response.get("Item")
                 return False, deserialise(refused)
-        return True, deserialise(response.get("Attributes"))
+            return True, deserialise(response.get("Attributes"))
+
+        return _despite_conflicts(send)
 
     def delete(self, key: Item) -> None:
         """Delete an item, if there is one."""
-        with unavailable_on_error(_PART):
-            self._client.delete_item(TableName=self._name, Key=serialise(key))
+        _despite_conflicts(lambda: self._client.delete_item(TableName=self._name, Key=serialise(key)))
 
     def transact(self, writes: Sequence[Write | Put]) -> tuple[bool, list[Item]]:
         """All of the writes or none: (True, []), or (False, for each write the item that refused it, or empty)."""
         items: Any = [{_kind(write): write.arguments(self._name)} for write in writes]
-        for turn in range(1, _CONFLICT_TRIES + 1):
-            with unavailable_on_error(_PART):
-                try:
-                    self._client.transact_write_items(TransactItems=items)
-                except ClientError as error:
-                    reasons: Any = error.response.get("CancellationReasons", [])
-                    codes = {reason.get("Code") for reason in reasons}
-                    if "ConditionalCheckFailed" in codes:
-                        return False, [deserialise(reason.get("Item")) for reason in reasons]
-                    if _CONFLICT not in codes or turn == _CONFLICT_TRIES:
-                        raise
-                else:
-                    return True, []
-            time.sleep(random.uniform(0, _CONFLICT_PAUSE_SECONDS * 2**turn))  # noqa: S311 - not cryptography
-        raise AssertionError("unreachable")
+
+        def send() -> tuple[bool, list[Item]]:
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons", [])
+                if "ConditionalCheckFailed" not in _codes(error):
+                    raise
+                return False, [deserialise(reason.get("Item")) for reason in reasons]
+            return True, []
+
+        return _despite_conflicts(send)
 
     def query(
         self,
@@ -245,6 +252,25 @@ def _kind(write: Write | Put) -> str:
     if isinstance(write, Put):
         return "Put"
     return "Update" if write.update else "ConditionCheck"
+
+
+def _codes(error: ClientError) -> set[str]:
+    """Why it was refused; a transaction has reasons for each of its writes."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}
+
+
+def _despite_conflicts(send: Callable[[], _Answer]) -> _Answer:
+    """Send until no transaction is in the way. Raises Unavailable when one always is."""
+    for turn in range(1, _CONFLICT_TRIES + 1):
+        with unavailable_on_error(_PART):
+            try:
+                return send()
+            except ClientError as error:
+                if turn == _CONFLICT_TRIES or not _codes(error) & _CONFLICTS:
+                    raise
+        time.sleep(random.uniform(0, _CONFLICT_PAUSE_SECONDS * 2**turn))  # noqa: S311 - not cryptography
+    raise AssertionError("unreachable")
 
 
 def _until_all_is_done(call: Callable[[list[Any]], list[Any]], left: list[Any]) -> None:

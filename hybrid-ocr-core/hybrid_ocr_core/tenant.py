@@ -1,4 +1,4 @@
-"""What a tenant may be called: it is a part of keys in the table and in the bucket."""
+"""What a tenant may be called: a name is a part of keys in DynamoDB and S3, where ``#`` and ``/`` separate."""
 
 from __future__ import annotations
 

@@ -105,9 +105,12 @@ class ChunkProcessor:
         Raises:
             Unavailable: as ``Processor.process``.
         """
-        job = self._job_that_waits_for(chunk_id)
-        if job is None:
+        job = self._job_of(chunk_id)
+        if job is None or not _waits_for(job, chunk_id):
             # Erased, finished, failed, or split anew: nothing of this chunk will be asked for.
+            if job is not None and job.status.is_terminal:
+                # Perhaps a chunk failed it, and its worker died before it told those who wait for the end.
+                self.attempts.dispatch.ended(job.ended)
             self.queue.delete(message)
             return
         try:
@@ -130,12 +133,11 @@ class ChunkProcessor:
             claim = ChunkClaim(jobs=self.jobs, store=self.chunks, lease=taken.lease, has_webhook=has_webhook)
             self.attempts.run(claim, message, partial(self._work, job, taken))
 
-    def _job_that_waits_for(self, chunk: ChunkId) -> Job | None:
+    def _job_of(self, chunk: ChunkId) -> Job | None:
         try:
-            job = self.jobs.get(chunk.job)
+            return self.jobs.get(chunk.job)
         except JobNotFound:
             return None
-        return job if job.status is JobStatus.PROCESSING and job.split == chunk.split else None
 
     def _claim(self, chunk_id: ChunkId) -> Taken:
         try:
@@ -193,6 +195,10 @@ class ChunkProcessor:
 
     def _wake_if_all_are_home(self, chunk: ChunkId) -> None:
         """The last one home sends the job's own message: whoever claims it assembles the document."""
-        job = self._job_that_waits_for(chunk)
-        if job is not None and job.chunks_left == 0 and job.lease_expires_at is None:
+        job = self._job_of(chunk)
+        if job is not None and _waits_for(job, chunk) and job.chunks_left == 0 and job.lease_expires_at is None:
             self.queue.send(job.id, job.lane)
+
+
+def _waits_for(job: Job, chunk: ChunkId) -> bool:
+    return job.status is JobStatus.PROCESSING and job.split == chunk.split

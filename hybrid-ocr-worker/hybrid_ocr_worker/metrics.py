@@ -110,7 +110,7 @@ def attempt(kind: str) -> Iterator[None]:
         _attempts.labels(kind, outcome).inc()
 
 
-def page_read(source: str) -> None:
+def page_read(source: Source) -> None:
     """A page is among the page files."""
     _pages.labels(source).inc()
 

@@ -221,10 +221,17 @@ class Recogniser:
                 raise DocumentRejected(error.document_code, str(error), number) from error
             self._give_up(plan, number, error.document_code)
             return False
-        page_read(read["source"])
+        try:
+            source = Source(read["source"])
+        except (LookupError, TypeError, ValueError):
+            # What no child of ours says: it has been taken over by the page.
+            self._sandbox.close()
+            self._give_up(plan, number, "engine_crashed")
+            return False
+        page_read(source)
         _log.debug(
             "Read a page: %s, %s.",
-            read["source"],
+            source,
             read["reason"],
             extra={"action": "page_read", "page": number, "seconds": round(time.monotonic() - started, 3)},
         )

@@ -327,6 +327,36 @@ def test_of_two_that_have_looked_before_either_wrote_one_wins_and_the_other_leav
     assert set(_objects(clients)) == {f"jobs/default/{job}/source", f"uploads/default/{sent}"}
 
 
+class _RacingOnce(DirectUploadStore):
+    """Shows it so at the first look; by the next step the other request is through, and the object gone."""
+
+    _has_looked = False
+
+    def get(self, upload: UploadId) -> DirectUpload:
+        found = super().get(upload)
+        if self._has_looked:
+            return found
+        self._has_looked = True
+        return replace(found, use=None, filename="scan.pdf")
+
+
+@pytest.mark.parametrize(("key", "code"), [("order-7", None), ("order-8", "upload_used"), (None, "upload_used")])
+def test_who_finds_the_upload_gone_is_told_that_it_became_a_job(
+    app: Flask, client: FlaskClient, clients: AwsClients, sent: str, key: str | None, code: str | None
+) -> None:
+    job = _submit(client, sent, "order-7").get_json()["job_id"]
+    services = app.extensions["hybrid_ocr"]
+    app.extensions["hybrid_ocr"] = replace(services, uploads=_RacingOnce(clients.dynamodb, "hybrid-ocr"))
+
+    response = _submit(client, sent, key)
+
+    assert response.get_json().get("code") == code
+    if code is None:
+        assert (response.status_code, response.get_json()["job_id"]) == (202, job)
+        assert response.headers["Idempotent-Replayed"] == "true"
+    assert _jobs(clients) == [job]
+
+
 # --- and again, under a key
 
 

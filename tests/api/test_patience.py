@@ -121,6 +121,9 @@ def test_what_is_usual_is_learnt_from_jobs_that_ended_lately(clock: FakeClock) -
     assert patience.seconds(_QUEUED) == 1
     for _ in range(100):
         patience.learn(done)
+    assert patience.seconds(_QUEUED) == 4, "one job is learnt from once, however often it is asked for"
+    for _ in range(100):
+        patience.learn(a_job(status=JobStatus.DONE, started_at=START, updated_at=START + took))
     assert patience.seconds(_QUEUED) == 30
     clock.advance(3600)
     for _ in range(100):

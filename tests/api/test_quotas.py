@@ -194,6 +194,8 @@ class TestJobsInFlight:
 
     @_limits(jobs_in_flight=3)
     def test_a_batch_fits_as_a_whole_or_not_at_all(self, client: FlaskClient, clients: AwsClients) -> None:
+        never = _batch(client, 4)
+        assert (never.status_code, never.get_json()["code"]) == (413, "file_too_large")
         assert _batch(client, 2).status_code == 202
         refused = _batch(client, 2)
 

@@ -93,6 +93,23 @@ def test_a_body_far_over_the_limit_is_refused_before_it_is_read(client: FlaskCli
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "request_", "told"),
+    [
+        ("/jobs", {"data": bytes(2 * MAX_UPLOAD_BYTES), "content_type": "multipart/form-data; boundary=x"}, "is 1 MB"),
+        ("/jobs", {"data": {f"f{n}": "x" for n in range(30)}, "content_type": "multipart/form-data"}, "too many parts"),
+        ("/uploads", {"json": {"filename": "x" * (65 << 10)}}, "is 64 kB"),
+    ],
+)
+def test_who_sends_too_much_is_told_what_is_too_much(
+    client: FlaskClient, path: str, request_: dict[str, Any], told: str
+) -> None:
+    response = client.post(path, **request_)
+
+    assert _code(response) == (413, "file_too_large")
+    assert told in response.get_json()["detail"]
+
+
 @pytest.mark.parametrize("content", [b"plain text", b"PK\x03\x04 office", b"<html></html>", b"\x00"])
 def test_content_that_is_no_document_is_refused_whatever_its_name(client: FlaskClient, content: bytes) -> None:
     assert _code(_post(client, content, "really.pdf")) == (415, "unsupported_media_type")

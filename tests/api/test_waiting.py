@@ -198,7 +198,7 @@ def test_a_look_that_was_under_way_when_the_process_stops_changes_nothing(job: J
 
 
 def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:
-    waiting = Waiting(store.stages, most=2)
+    waiting = Waiting(store.stages, most=4)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
     _until(lambda: waiting._count == 2)
 
@@ -206,6 +206,22 @@ def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: T
 
     waiting.close()
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 2
+
+
+def test_a_tenant_leaves_half_of_the_places_to_the_others(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:
+    waiting = Waiting(store.stages, most=4)
+    other = a_job(tenant="globex")
+    store.create(other)
+    found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
+    _until(lambda: waiting._count == 2)
+
+    assert waiting.wait(job.id, lambda version: version == 1, _FOR_EVER) is None
+    found.append(_wait(waiting, pool, other.id, 1))
+    _until(lambda: waiting._count == 3)
+
+    waiting.close()
+    assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 3
+    assert not waiting._of_tenant
 
 
 def test_the_thread_ends_after_the_last_wait_and_comes_back(waiting: Waiting, job: Job) -> None:

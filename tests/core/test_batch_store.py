@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_a_batch_is_gone_with_its_days_whether_or_not_the_ttl_has_come_by(
         ExpressionAttributeValues={":pk": {"S": f"T#default#B#{_ID.batch_id}"}},
     )["Items"]
     assert {item["expires_at"]["N"] for item in items} == {str(int(clock.now.timestamp()))}
+
+
+@pytest.mark.failure(50)
+def test_a_batch_that_was_written_before_batches_had_an_end_is_there(batches: BatchStore, clock: FakeClock) -> None:
+    batch = replace(_batch(_job(1), _WORST), expires_at=None)
+    batches.create(batch)
+    clock.advance(400 * 24 * 3600)
+
+    assert batches.get(_ID) == batch
 
 
 def test_a_batch_of_refusals_only_and_without_a_label_comes_back_too(batches: BatchStore) -> None:

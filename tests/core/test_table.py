@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_core.table import Table, Write
-from tests.faults import changed_answer
+from tests.faults import changed_answer, refused
 
 _WRITE = Write(key={"pk": "a", "sk": "b"}, condition="attribute_not_exists(pk)", update="SET n = :n", values={":n": 1})
+
+_OLD = {"pk": "o", "sk": "b"}
 
 
 class _Conflicts:
@@ -57,6 +60,34 @@ def test_a_transaction_that_always_meets_another_is_an_outage_and_never_a_lost_l
 
     with pytest.raises(Unavailable):
         table.transact([_WRITE])
+
+
+@pytest.mark.failure(10)
+@pytest.mark.parametrize(
+    ("operation", "write"),
+    [
+        ("PutItem", lambda table: table.put({**_WRITE.key, "n": 1}, condition=_WRITE.condition)),
+        ("UpdateItem", lambda table: table.update(_WRITE)[0]),
+        ("DeleteItem", lambda table: table.delete(_OLD) is None),
+    ],
+)
+def test_a_single_write_that_meets_a_transaction_is_sent_again(
+    clients: AwsClients,
+    aws_settings: AwsSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    write: Callable[[Table], bool],
+) -> None:
+    monkeypatch.setattr("hybrid_ocr_core.table._CONFLICT_PAUSE_SECONDS", 0)
+    table = Table(clients.dynamodb, aws_settings.table)
+    table.put_all([_OLD])
+
+    with refused(clients.dynamodb, operation, "TransactionConflictException", times=3) as conflicts:
+        assert write(table)
+
+    assert conflicts == [operation] * 3
+    assert table.get(_WRITE.key).get("n", 1) == 1
+    assert table.get(_OLD) == ({} if operation == "DeleteItem" else _OLD)
 
 
 def test_a_refused_transaction_writes_nothing_and_shows_what_refused_it(

@@ -78,14 +78,25 @@ def test_a_long_outage_uses_up_the_quota_of_retries(clients: AwsClients, store: 
 
 
 @pytest.mark.failure(10)
-@pytest.mark.parametrize("code", ["TransactionConflictException", "TransactionInProgressException"])
-def test_a_conflict_with_a_transaction_is_no_lost_lease(
-    clients: AwsClients, store: JobStore, pauses: list[float], code: str
+@pytest.mark.parametrize(
+    ("code", "sends"),
+    # The first only the table sends again, the second only botocore.
+    [("TransactionConflictException", 6), ("TransactionInProgressException", _SENDS)],
+)
+def test_a_conflict_that_stays_is_no_lost_lease(
+    clients: AwsClients,
+    store: JobStore,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    sends: int,
 ) -> None:
+    monkeypatch.setattr("hybrid_ocr_core.table._CONFLICT_PAUSE_SECONDS", 0)
     job = a_job()
     store.create(job)
-    with answering(clients.dynamodb, 400, code), pytest.raises(Unavailable, match=code):
+    with answering(clients.dynamodb, 400, code) as sent, pytest.raises(Unavailable, match=code):
         store.claim(job.id)
+    assert len(sent) == sends
     _, lease = store.claim(job.id)
 
     with answering(clients.dynamodb, 400, code), pytest.raises(Unavailable, match=code):

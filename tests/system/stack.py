@@ -16,6 +16,10 @@ from typing import Any, Self
 import boto3
 import requests
 
+from hybrid_ocr_api import create_app
+from hybrid_ocr_api.settings import ApiSettings
+from infra.local.environment import LauncherSettings
+from tests.conformance import Conformance, hold
 from tests.conftest import ROOT
 
 KEY = "a-key-of-the-system-tests"
@@ -23,7 +27,9 @@ _PATIENCE_SECONDS = 150
 
 
 class Stack:
-    """`make run`, less the set-up. A context manager."""
+    """`make run`, less the set-up. A context manager. What it answers is held to the OpenAPI document."""
+
+    is_checked = True
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
@@ -43,8 +49,8 @@ class Stack:
             **environment,
         }
         self._launcher: subprocess.Popen[bytes] | None = None
-        self._session = requests.Session()
-        self._session.headers["x-api-key"] = KEY
+        self._conformance = self._drawn() if self.is_checked else None
+        self._session = self.client()
 
     def __enter__(self) -> Self:
         try:
@@ -83,6 +89,19 @@ class Stack:
             _kill(pid, signal.SIGKILL)
         launcher.wait()
         self.wait_until(lambda: not self.pids(""), "everything to be dead")
+
+    def client(self, key: str = KEY) -> requests.Session:
+        """Another client, whose responses are checked too. Of many threads each has its own."""
+        session = requests.Session()
+        session.headers["x-api-key"] = key
+        if self._conformance is not None:
+            hold(session, self.url, self._conformance)
+        return session
+
+    def _drawn(self) -> Conformance:
+        """The document that this stack has, by an application with its settings that nobody asks anything."""
+        variables = LauncherSettings.from_env(self._environment).variables
+        return Conformance(create_app(ApiSettings.from_env(variables)))
 
     def pids(self, pattern: str) -> list[int]:
         """Processes of this stack, told by its data directory or ports in their environment, and by their command."""
@@ -203,6 +222,12 @@ class Stack:
             return self._session.get(f"{self.url}/ready", timeout=5).status_code == 200
         except (requests.ConnectionError, requests.Timeout):
             return False  # the launcher holds the port before the API answers at it
+
+
+class UncheckedStack(Stack):
+    """For those who measure: checking costs the time of the same cores."""
+
+    is_checked = False
 
 
 def _kill(pid: int, number: signal.Signals) -> None:

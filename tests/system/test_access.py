@@ -21,19 +21,19 @@ _DOCUMENT = (ROOT / "tests/documents/phototest.tif").read_bytes()
 def test_a_key_is_made_used_and_revoked_on_a_running_stack(stack: Stack) -> None:
     made = stack.operate("create", "--tenant", "acme", "--scopes", "submit,read", program="keys")
     assert made.returncode == 0, made.stderr
-    headers = {"x-api-key": made.stdout.strip()}
+    client = stack.client(made.stdout.strip())
 
-    accepted = requests.post(f"{stack.url}/jobs", files={"file": ("a.tif", _DOCUMENT)}, headers=headers, timeout=60)
+    accepted = client.post(f"{stack.url}/jobs", files={"file": ("a.tif", _DOCUMENT)}, timeout=60)
     path = f"{stack.url}{accepted.headers['Location']}"
     assert accepted.status_code == 202
-    assert requests.get(path, headers=headers, timeout=60).status_code == 200
+    assert client.get(path, timeout=60).status_code == 200
     assert stack.get(accepted.headers["Location"]).status_code == 404  # the tenant of the settings' key is another
 
     listed = stack.operate("list", "--tenant", "acme", program="keys").stdout
     assert made.stdout.strip() not in listed
     key_id = listed.splitlines()[1].split()[0]
     assert stack.operate("revoke", key_id, program="keys").returncode == 0
-    stack.wait_until(lambda: requests.get(path, headers=headers, timeout=60).status_code == 401, "the key to end")
+    stack.wait_until(lambda: client.get(path, timeout=60).status_code == 401, "the key to end")
 
 
 def test_the_command_of_the_image_serves_until_sigterm() -> None:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.make_documents import GENERATED
-from tests.system.stack import KEY, Stack
+from tests.system.stack import Stack
 
 _CLIENTS = 12
 _ROUNDS = 5
@@ -24,9 +24,9 @@ def _race(stack: Stack, path: str, files: list[Any]) -> list[requests.Response]:
     key = uuid.uuid4().hex
 
     def send(_number: int) -> requests.Response:
-        headers = {"x-api-key": KEY, "Idempotency-Key": key}
+        client = stack.client()
         barrier.wait(30)
-        return requests.post(stack.url + path, files=files, headers=headers, timeout=120)
+        return client.post(stack.url + path, files=files, headers={"Idempotency-Key": key}, timeout=120)
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
         answers = list(pool.map(send, range(_CLIENTS)))

@@ -23,7 +23,7 @@ from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import Plan
 from hybrid_ocr_worker.sweeper import Sweeper
 from tests.builders import FakeClock, a_document, a_job
-from tests.faults import lost_response
+from tests.faults import away_after, lost_response
 from tests.recognisers import ScriptedRecogniser
 
 CONTENT = b"%PDF-1.7 a long one"
@@ -265,6 +265,36 @@ def test_a_document_that_is_at_fault_fails_as_a_whole(
     assert failed.failure is not None
     assert (failed.status, failed.failure.code, failed.failure.page) == (JobStatus.FAILED, "corrupt_document", 3)
     assert queue.receive(visibility_seconds=60, wait_seconds=0) is None
+
+
+@pytest.mark.failure(16)
+def test_who_waits_for_a_job_that_a_chunk_failed_is_told_though_its_worker_could_not(
+    processor: Processor,
+    queue: JobQueue,
+    store: JobStore,
+    dispatch: Dispatch,
+    recogniser: ScriptedRecogniser,
+    job: JobId,
+    clients: AwsClients,
+) -> None:
+    def refuse() -> None:
+        raise DocumentRejected("corrupt_document", "broken", 3)
+
+    follower = a_job(is_held=True, leader=job.job_id)
+    store.follow(job, follower.id)
+    store.create(follower)
+    _work(processor, queue)
+    recogniser.script = [refuse]
+    with away_after(clients.dynamodb, "GetItem", 1), pytest.raises(Unavailable):
+        _work(processor, queue)  # failed, and whoever did so cannot read what is to be told
+    assert (store.get(job).status, store.get(follower.id).is_held) == (JobStatus.FAILED, True)
+    while (message := queue.receive(visibility_seconds=60, wait_seconds=0)) is not None:
+        if message.work() == follower.id:
+            break
+        processor.process(message)
+
+    assert message is not None
+    assert not store.get(follower.id).is_held
 
 
 def test_with_the_bucket_away_no_thousand_pages_are_asked_for(

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pikepdf import Pdf
@@ -25,10 +26,12 @@ from hybrid_ocr_worker.ocr.rasteriser import SECOND_TRY_PIXELS
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import Recognised, Recogniser
 from hybrid_ocr_worker.sandbox import child, warm
+from hybrid_ocr_worker.sandbox.warm import WarmSandbox
 from hybrid_ocr_worker.scratch import full_disk_is_unavailable
 from tests.builders import a_document, a_job
 from tests.hostile import HOSTILE
 from tests.make_documents import GENERATED
+from tests.observed import counted
 from tests.recognisers import read
 
 
@@ -80,6 +83,25 @@ def test_a_file_that_kills_the_child_each_time_is_tried_twice(
     assert rejected.value.document_code == "engine_crashed"
     assert caplog.text.count("tried once more: the page child died") == 1
     assert _recognise(recogniser, GENERATED["born-digital.pdf"](), tmp_path / "next").pages == 2
+
+
+@pytest.mark.failure(38)
+@pytest.mark.parametrize("said", [{"source": "x" * 9, "reason": ""}, {"source": {}}, {}, [], "ocr", None, 1])
+def test_a_child_that_says_what_no_child_of_ours_says_costs_the_page_and_is_replaced(
+    recogniser: Recogniser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: object
+) -> None:
+    real = WarmSandbox._answer
+
+    def answer(sandbox: WarmSandbox, process: Any, command: str, seconds: float) -> dict[str, Any]:
+        found = real(sandbox, process, command, seconds)
+        return {"ok": said} if command == "page" else found
+
+    monkeypatch.setattr(WarmSandbox, "_answer", answer)
+    with counted("hybrid_ocr_pages") as pages, pytest.raises(DocumentRejected) as rejected:
+        _recognise(recogniser, GENERATED["born-digital.pdf"](), tmp_path / "job")
+
+    assert (rejected.value.document_code, rejected.value.page) == ("engine_crashed", 1)
+    assert set(pages) == {"hybrid_ocr_pages_total{source=failed}"}
 
 
 @pytest.mark.failure(30)

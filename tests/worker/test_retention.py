@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,11 +25,12 @@ from hybrid_ocr_worker import sweeper as sweeper_module
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.sweeper import Sweeper
-from tests.builders import START, FakeClock, a_document, a_failure, a_job, a_result
+from tests.builders import LEASE, START, FakeClock, a_document, a_failure, a_job, a_result
 from tests.faults import away, lost_response
 from tests.recognisers import ScriptedRecogniser
 
 _DAY = 24 * 3600
+_LEASE = LEASE.total_seconds()
 _PDF = b"%PDF-1.7 the bytes"
 
 
@@ -96,18 +98,18 @@ def test_what_was_submitted_goes_first_and_the_job_later(
     sweep()
     assert _keys(clients) == ["1/0/result.json", "source"]
 
-    clock.advance(2)
+    clock.advance(_LEASE + 2)
     sweep()
     assert _keys(clients) == ["1/0/result.json"]
     assert _answer(client, done) == (200, None)
 
-    clock.advance(7 * _DAY - 3)
+    clock.advance(7 * _DAY - _LEASE - 3)
     sweep()
     assert _keys(clients) == ["1/0/result.json"]
 
-    clock.advance(3)
+    clock.advance(_LEASE + 3)
     sweep()
-    clock.advance(61)
+    clock.advance(_LEASE + 1)
     sweep()
     assert _keys(clients) == []
     assert _answer(client, done) == (410, "job_expired")
@@ -129,7 +131,7 @@ def test_from_that_moment_on_nobody_sees_the_job_whether_or_not_a_sweeper_has_co
 def test_what_is_left_of_it_is_a_tombstone_with_an_end(
     client: FlaskClient, done: JobId, clients: AwsClients, clock: FakeClock, sweep: Callable[[], None]
 ) -> None:
-    clock.advance(10 * _DAY + 1)
+    clock.advance(10 * _DAY + _LEASE + 1)
     sweep()
 
     left = _item(clients, done)
@@ -241,12 +243,47 @@ def test_the_days_of_a_failed_job_are_counted_too(
     recogniser.script = [refuse]
     job = _submit(client, retention_days="2", source_retention_days="0")
     drain()
-    clock.advance(1)
+    clock.advance(_LEASE + 1)
     sweep()
     assert (_keys(clients), _answer(client, job)) == ([], (200, None))
     clock.advance(2 * _DAY)
 
     assert _answer(client, job) == (410, "job_expired")
+
+
+def test_no_piece_of_a_split_document_outlives_it_whoever_was_writing(
+    client: FlaskClient,
+    recogniser: ScriptedRecogniser,
+    processor: Processor,
+    queue: JobQueue,
+    documents: DocumentStore,
+    drain: Callable[[], None],
+    clients: AwsClients,
+    clock: FakeClock,
+    sweep: Callable[[], None],
+    tmp_path: Path,
+) -> None:
+    def read() -> None:
+        pass
+
+    def refuse() -> None:
+        raise DocumentRejected("image_too_large", "a page is too large", 1)
+
+    recogniser.pages, recogniser.script = 25, [*[read] * 7, refuse]
+    job = _submit(client, source_retention_days="0")
+    drain()
+    assert client.get(f"/jobs/{job.job_id}").get_json()["status"] == "FAILED"
+    left = _keys(clients)
+    assert {"source", "1/chunks/9", "1/pages/000001.json"} <= set(left)
+    clock.advance(1)
+    sweep()
+    (tmp_path / "page").write_text("{}")
+    documents.put_page(job, 1, 25, tmp_path / "page")  # by a worker that has not heard yet
+    clock.advance(_LEASE)
+    sweep()
+
+    assert _keys(clients) == []
+    assert _answer(client, job) == (200, None)
 
 
 def _give_up(store: JobStore, job: JobId) -> None:
@@ -339,11 +376,11 @@ def test_what_cannot_be_read_again_is_not_redriven(
 def test_a_crash_before_the_deletion_leaves_it_to_a_later_sweep(
     store: JobStore, done: JobId, clients: AwsClients, clock: FakeClock, sweep: Callable[[], None], client: FlaskClient
 ) -> None:
-    clock.advance(3 * _DAY + 1)
+    clock.advance(3 * _DAY + _LEASE + 1)
     with away(clients.s3), pytest.raises(Exception, match="S3"):
         sweep()
     assert "source" in _keys(clients)
-    clock.advance(75)
+    clock.advance(2.2 * _LEASE + 1)
     sweep()
 
     assert _keys(clients) == ["1/0/result.json"]
@@ -384,7 +421,7 @@ def test_many_are_let_go_in_sweeps_that_follow_at_once(
         store.create(job)
         store.fail(store.claim(job.id)[1], a_failure())
     sweeper.sweep()  # the first of ten
-    clock.advance(_DAY + 1)
+    clock.advance(_DAY + _LEASE + 1)
     for _ in range(sweeper_module._KEPT_EVERY_SWEEPS - 1):
         assert sweeper.sweep() == 0
 

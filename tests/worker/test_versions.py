@@ -232,15 +232,16 @@ def test_what_this_version_writes_says_so(job: JobId, queue: JobQueue, clients: 
     message = queue.receive(visibility_seconds=60, wait_seconds=0)
     assert message is not None
 
-    assert item["v"] == {"N": "1"}
+    assert item["v"] == {"N": "2"}
     assert json.loads(message.body)["v"] == 1
 
 
 @pytest.mark.failure(50)
-def test_a_job_that_somebody_is_to_be_told_of_is_left_alone_by_a_version_that_would_not(
-    store: JobStore, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("webhook_url", [None, "https://hooks.example/"])
+def test_a_version_that_knows_neither_webhooks_nor_days_does_not_end_a_job_that_has_them(
+    store: JobStore, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, webhook_url: str | None
 ) -> None:
-    job = a_job(webhook_url="https://hooks.example/")
+    job = a_job(webhook_url=webhook_url)
     store.create(job)
     monkeypatch.setattr(job_item, "SCHEMA", 1)
 
