@@ -200,6 +200,49 @@ def test_an_agenda_is_bounded_and_names_each_event_once(monkeypatch: pytest.Monk
     assert {agenda.take() for _ in range(3)} == set(events[:3])
 
 
+def _events_of(tenant: str, count: int) -> list[EventId]:
+    return [EventId(job=JobId(tenant=tenant, job_id=f"{number:032d}"), attempt=1) for number in range(count)]
+
+
+@pytest.mark.failure(43)
+def test_of_a_full_agenda_the_tenant_with_most_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(couriers, "_MOST_ON_AGENDA", 4)
+    agenda = Agenda()
+    many, few, another = _events_of("many", 9), _events_of("few", 3), _events_of("another", 1)
+    for event in (*many, *few, *another):
+        agenda.put(event)
+
+    assert set(agenda._at) == {many[0], *few[:2], *another}
+
+
+@pytest.mark.failure(43)
+def test_who_has_no_courier_comes_before_who_waits_for_longest() -> None:
+    agenda = Agenda()
+    for event in (*_events_of("many", 5), *_events_of("other", 1)):
+        agenda.put(event)
+
+    taken = [agenda.take() for _ in range(2)]
+
+    assert {event.job.tenant for event in taken if event} == {"many", "other"}
+
+
+@pytest.mark.failure(43)
+def test_a_backlog_of_one_tenant_hides_no_event_of_another(
+    store: JobStore, courier: Courier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the first are older, never leave the agenda, and are more than a look finds."""
+    monkeypatch.setattr(couriers, "_LOOK_MOST", 2)
+    monkeypatch.setattr(couriers, "_MOST_ON_AGENDA", 4)
+    monkeypatch.setattr(couriers, "_MOST_OF_A_TENANT", 0)
+    for _ in range(7):
+        _end_a_job(store, receiver.url, "many")
+    other = _end_a_job(store, receiver.url, "other")
+    agenda = Agenda()
+
+    with Couriers(courier, store.events, agenda, look_seconds=0.05):
+        _wait(lambda: other in agenda._at)
+
+
 def test_an_agenda_takes_the_sooner_of_two_times_and_the_next_first() -> None:
     agenda = Agenda()
     late, soon = (EventId(job=JobId(tenant=name, job_id="0" * 32), attempt=1) for name in ("late", "soon"))
