@@ -65,5 +65,5 @@ pins: setup ## requirements.in -> requirements.txt; ARGS=--upgrade for the newes
 	$(PYTHON) -m infra.local.pins $(ARGS)
 
 clean: ## remove caches and build leftovers
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis hybrid-ocr-core/build
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis hybrid-ocr-core/build
 	find . -path './.venv*' -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from typing import Any
 from bench.contestant import Outcome
 from bench.documents import Document, page_texts
 from bench.tree import watch
-from tests.system.stack import Stack
+from tests.system.stack import Stack, UncheckedStack
 
 #: Each look is work for the API and the table, on the same cores; the next comes after this part of the time so far.
 _LOOK_SHARE = 0.03
@@ -28,7 +28,7 @@ class JobFailed(Exception):
 def running_stack(directory: Path, *, workers: int, **settings: str) -> Iterator[Stack]:
     """A stack with so many worker processes that reads each document anew, though it may have read it before."""
     environment = {"OCR_WORKER_PROCESSES": str(workers), "OCR_DEDUPLICATE": "0", **settings}
-    with Stack(directory / f"stack-{time.monotonic_ns()}" / "data", **environment) as stack:
+    with UncheckedStack(directory / f"stack-{time.monotonic_ns()}" / "data", **environment) as stack:
         yield stack
 
 

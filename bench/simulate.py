@@ -27,7 +27,7 @@ from bench.simulation.scenarios import Answer, Scenario, play
 from bench.simulation.service_times import Bytes, Record, ServiceTimes
 from bench.simulation.stack_run import DOCUMENTS_OF, Order, measured, pooled, run_trace, stored_bytes
 from bench.simulation.workload import DAY, HOUR, WEEK, Workload
-from tests.system.stack import Stack
+from tests.system.stack import Stack, UncheckedStack
 
 SERVICE_TIMES = Path(__file__).resolve().parent / "service_times.json"
 _A_MONTH = 1_000_000
@@ -215,7 +215,7 @@ def comparison(figures: Sequence[Figure]) -> str:
 
 def _stack(directory: Path, workers: int) -> Stack:
     # The seconds of a page are in the log at DEBUG only.
-    return Stack(directory / "data", OCR_WORKER_PROCESSES=str(workers), OCR_LOG_LEVEL="DEBUG")
+    return UncheckedStack(directory / "data", OCR_WORKER_PROCESSES=str(workers), OCR_LOG_LEVEL="DEBUG")
 
 
 def _machine() -> str:

@@ -1,4 +1,4 @@
-"""Exception -> one error shape, RFC 9457 ``application/problem+json``. The only place that knows HTTP codes."""
+"""Exception -> one error shape, RFC 9457 ``application/problem+json``. The only place that knows its HTTP codes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def register(app: Flask) -> None:
 def _from_own_error(error: HybridOcrError) -> Response:
     if isinstance(error, Unavailable):
         _log.warning("%s", error, extra={"action": "unavailable"})
-        return problem("unavailable", f"{error.part} does not answer; nothing was accepted, try again")
+        return problem("unavailable", f"{error.part} does not answer; try again")
     if error.code not in PROBLEMS or error.code == "internal":
         return _from_surprise(error)
     response = problem(error.code, str(error))

@@ -1,7 +1,8 @@
 """DynamoDB: what a tenant's webhooks are signed with, and what their receivers asked us for.
 
-    T#<tenant>#W#<SHA-256 of the URL>   ENDPOINT   ``gone`` (it said 410), ``paused_until`` (it said: not so fast)
-    T#<tenant>#W                        SECRET     ``secret``, and ``old_secret`` while a rotation is under way
+    T#<tenant>#W#<SHA-256 of the URL>   ENDPOINT   ``gone_until`` (it said 410); ``paused_until``, ``pauses`` in a row
+    T#<tenant>#W                        SECRET     ``secret``, and ``old_secret`` while a rotation is under way: ""
+                                                   is for those of the deployment
 
 Neither is needed for a webhook to arrive: an endpoint without an item is as good as any, and a tenant without secrets
 of its own has those of ``OCR_WEBHOOK_SECRET``.
@@ -37,6 +38,8 @@ class Endpoint:
 
     is_gone: bool
     paused_until: dt.datetime | None
+    #: In a row, and none of them helped.
+    pauses: int = 0
 
 
 class EndpointStore:
@@ -60,15 +63,28 @@ class EndpointStore:
             paused_until=dt.datetime.fromtimestamp(paused_until / 1000, dt.UTC)
             if paused_until > milliseconds(now)
             else None,
+            pauses=int(item.get("pauses", 0)),
         )
 
     def disable(self, tenant: str, url: str) -> None:
         """It said 410: send it nothing more, for a month or until somebody asks for a redelivery."""
-        self._set(tenant, url, "gone_until", self._clock() + _GONE_KEPT)
+        update = "SET gone_until = :until, expires_at = :expires"
+        self._table.update(Write(key=_key(tenant, url), update=update, values=self._until(self._clock() + _GONE_KEPT)))
 
-    def pause(self, tenant: str, url: str, until: dt.datetime) -> None:
-        """Send it nothing until then."""
-        self._set(tenant, url, "paused_until", until)
+    def pause(self, tenant: str, url: str, until: dt.datetime, *, pauses: int = 1) -> None:
+        """Send it nothing until then, unless its pause is longer already. It is one of so many in a row."""
+        self._table.update(
+            Write(
+                key=_key(tenant, url),
+                condition="attribute_not_exists(paused_until) OR paused_until < :until",
+                update="SET paused_until = :until, pauses = :pauses, expires_at = :expires",
+                values={**self._until(until), ":pauses": pauses},
+            )
+        )
+
+    def recovered(self, tenant: str, url: str) -> None:
+        """It took an event: its next pause is the first one again."""
+        self._table.update(Write(key=_key(tenant, url), condition="attribute_exists(pauses)", update="REMOVE pauses"))
 
     def welcome(self, tenant: str, url: str) -> None:
         """Forget what it asked for."""
@@ -77,11 +93,15 @@ class EndpointStore:
     def secrets(self, tenant: str) -> tuple[str, ...]:
         """What to sign with: with each of them, the newest first. None: webhooks are not set up."""
         item = self._table.get(_secret_key(tenant))
-        own = tuple(item[name] for name in ("secret", "old_secret") if item.get(name))
-        return own or self._default_secrets
+        if "secret" not in item:
+            return self._default_secrets
+        if "old_secret" not in item:
+            return (item["secret"],)
+        # Before its first own secret the tenant had the deployment's.
+        return (item["secret"], *([item["old_secret"]] if item["old_secret"] else self._default_secrets))
 
     def rotate(self, tenant: str) -> str:
-        """Give the tenant a new secret; the one before it still signs, until the next call or ``retire``."""
+        """Give the tenant a new secret; what signed before still does, until the next call or ``retire``."""
         secret = _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         _, item = self._table.update(
             Write(
@@ -98,17 +118,8 @@ class EndpointStore:
         """Sign with the newest secret only."""
         self._table.update(Write(key=_secret_key(tenant), condition="attribute_exists(pk)", update="REMOVE old_secret"))
 
-    def _set(self, tenant: str, url: str, name: str, until: dt.datetime) -> None:
-        self._table.update(
-            Write(
-                key=_key(tenant, url),
-                update=f"SET {name} = :until, expires_at = :expires",
-                values={
-                    ":until": milliseconds(until),
-                    ":expires": int((self._clock() + _GONE_KEPT).timestamp()),
-                },
-            )
-        )
+    def _until(self, until: dt.datetime) -> dict[str, int]:
+        return {":until": milliseconds(until), ":expires": int((self._clock() + _GONE_KEPT).timestamp())}
 
 
 def _key(tenant: str, url: str) -> Item:

@@ -34,10 +34,14 @@ PATIENCE = dt.timedelta(days=5)
 LONGEST_WAIT = dt.timedelta(hours=24)
 #: What a receiver gets that is overloaded and does not say for how long, or that says nothing at all.
 BREATHER = dt.timedelta(minutes=1)
+#: Pauses in a row double, up to this one: who does not come back is asked less and less often.
+LONGEST_BREATHER = dt.timedelta(hours=1)
 
 _GONE = 410
 #: The receiver, or what stands before it, has too much to do.
 _OVERLOADED = {429, 502, 503, 504}
+#: Who fails and takes so long for it has too much to do, whatever it answers; and it holds up a sender.
+_SLOW_SECONDS = 5.0
 
 
 class Delivery(StrEnum):
@@ -86,11 +90,17 @@ class Try:
         return self.status == _GONE
 
     @property
-    def pause(self) -> dt.timedelta | None:
-        """For how long nothing more is to be sent to this receiver, whatever the event."""
-        if self.status in _OVERLOADED or self.error is TryError.TIMEOUT:
-            return min(max(self.retry_after or BREATHER, dt.timedelta()), LONGEST_WAIT)
-        return None
+    def is_overloaded(self) -> bool:
+        """The receiver needs a pause."""
+        is_slow = self.seconds >= _SLOW_SECONDS and not (self.is_success or self.is_gone)
+        return is_slow or self.status in _OVERLOADED or self.error is TryError.TIMEOUT
+
+    def pause(self, pauses: int) -> dt.timedelta | None:
+        """For how long nothing more is to be sent to this receiver, whatever the event; it had so many in a row."""
+        if not self.is_overloaded:
+            return None
+        breather = min(BREATHER * 2 ** min(pauses, 10), LONGEST_BREATHER)
+        return min(self.retry_after or breather, LONGEST_WAIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +122,13 @@ class Event:
         """What is told."""
         return "job.done" if self.status is JobStatus.DONE else "job.failed"
 
-    def next_try(self, last: Try, now: dt.datetime) -> dt.datetime | None:
+    def next_try(self, last: Try, pause: dt.timedelta | None, now: dt.datetime) -> dt.datetime | None:
         """When to try again after ``last``; None: never. Jitter spreads what failed together."""
         if self.tried >= len(SCHEDULE):
             return None
         wait = SCHEDULE[self.tried] * random.uniform(1.0, 1.1)  # noqa: S311 - not cryptography
         asked_for = min(last.retry_after or dt.timedelta(), LONGEST_WAIT)
-        at = now + max(wait, asked_for, last.pause or dt.timedelta())
+        at = now + max(wait, asked_for, pause or dt.timedelta())
         return at if at < self.give_up_at else None
 
 

@@ -21,6 +21,7 @@ IAM: as ``job_store``, and dynamodb:DeleteItem, and Query on the table itself.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,10 +30,12 @@ from typing import TYPE_CHECKING, Any
 from hybrid_ocr_core.event import PATIENCE, Delivery, Event, Try, TryError
 from hybrid_ocr_core.job import Clock, EventId, JobId, JobStatus, utc_now
 from hybrid_ocr_core.job_item import COMMON_SCHEMA, Item, id_of, key_of, milliseconds, stamp
-from hybrid_ocr_core.table import Table, Write
+from hybrid_ocr_core.table import Key, Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_log = logging.getLogger(__name__)
 
 _EVENT = "E#"
 _OPEN_INDEX = "open"
@@ -68,10 +71,14 @@ class EventStore:
 
     def due(self, *, limit: int) -> list[EventId]:
         """Those to be sent now, oldest first; a hint, for it may lag."""
+        return self.due_page(limit=limit)[0]
+
+    def due_page(self, *, limit: int, start: Key | None = None) -> tuple[list[EventId], Key | None]:
+        """As ``due``, from ``start`` on; and where the next page starts, None after the last."""
         values = {":shard": _DUE_SHARD, ":now": milliseconds(self._clock())}
         condition = "open_shard = :shard AND sweep_at <= :now"
-        items, _ = self._table.query(condition, values, IndexName=_OPEN_INDEX, Limit=limit)
-        return [_id_of(item) for item in items]
+        items, further = self._table.query(condition, values, start=start, IndexName=_OPEN_INDEX, Limit=limit)
+        return [_id_of(item) for item in items], further
 
     def claim(self, event: EventId) -> EventClaim | None:
         """Take the right to send; None when it is not due, or someone else's."""
@@ -137,9 +144,11 @@ class EventStore:
         return [_to_event(item) for item in self._table.items(key_of(job)["pk"], _EVENT)]
 
     def remove(self, job: JobId) -> None:
-        """Delete all events of an erased job."""
+        """Delete all events of a job that is erased, or over its days; also those that nobody was told of."""
         for item in self._table.items(key_of(job)["pk"], _EVENT):
             self._table.delete({"pk": item["pk"], "sk": item["sk"]})
+            if item["delivery"] == Delivery.PENDING:
+                _log.warning("A webhook went untold with its job.", extra={"action": "webhook_dropped"})
 
     def _let_go(
         self, claim: EventClaim, transition: str, end: Delivery, next_at: dt.datetime | None, made: Try | None = None

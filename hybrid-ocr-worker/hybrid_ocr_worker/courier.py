@@ -14,16 +14,18 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
+import time
 
 from standardwebhooks import Webhook
 
-from hybrid_ocr_core.endpoint_store import EndpointStore
+from hybrid_ocr_core.endpoint_store import Endpoint, EndpointStore
 from hybrid_ocr_core.errors import JobNotFound, NewerSchema
-from hybrid_ocr_core.event import Try, body
+from hybrid_ocr_core.event import Delivery, Try, TryError, body
 from hybrid_ocr_core.event_store import EventClaim
 from hybrid_ocr_core.job import Clock, EventId, Job, utc_now
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import fresh_log_context
+from hybrid_ocr_worker import metrics
 from hybrid_ocr_worker.webhook_post import Poster
 
 _log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Courier:
             try:
                 job = self._jobs.get(event.job)
             except JobNotFound:
-                # Erased: nobody is told. A crash here leaves it to the next who claims it, or to the purge.
+                # Erased, or over its days: nobody is told. A crash here leaves it to who claims it next, or the purge.
                 self._events.remove(event.job)
                 return None
             except NewerSchema:
@@ -70,11 +72,12 @@ class Courier:
         now = self._clock()
         endpoint = self._endpoints.get(job.tenant, job.webhook_url)
         if endpoint.is_gone:
-            self._events.disable(claim)
+            if self._events.disable(claim):
+                metrics.webhook_moved(Delivery.DISABLED)
             return None
         if now >= claim.event.give_up_at:
-            self._events.give_up(claim)
-            _log.warning("Gave up on a webhook.", extra={"action": "webhook_given_up"})
+            if self._events.give_up(claim):
+                _gave_up()
             return None
         if endpoint.paused_until is not None:
             return self._put_off(claim, endpoint.paused_until)
@@ -83,11 +86,21 @@ class Courier:
             _log.error("A webhook waits: there is no secret to sign it with.", extra={"action": "webhook_unsigned"})
             return self._put_off(claim, now + _HOPE)
         text = body(claim.event, job)
-        made = self._poster.post(job.webhook_url, headers(claim.event.id, text, secrets, now), text.encode())
+        made = self._post(job.webhook_url, headers(claim.event.id, text, secrets, now), text.encode())
         # A crash here leaves an event that was told and does not know it: it is told again, under the same id.
-        return self._report(claim, job, made)
+        return self._report(claim, job, endpoint, made)
 
-    def _report(self, claim: EventClaim, job: Job, made: Try) -> dt.datetime | None:
+    def _post(self, url: str, headers: dict[str, str], content: bytes) -> Try:
+        """A defect of ours counts as a try, too, lest an event that meets it is told again with each lease."""
+        at, started = self._clock(), time.monotonic()
+        try:
+            return self._poster.post(url, headers, content)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the try is to be noted
+            # Without its words: they may hold a URL.
+            _log.error("Telling an event failed: %s.", type(error).__name__, extra={"action": "webhook_broken"})
+            return Try(at=at, seconds=time.monotonic() - started, error=TryError.BROKEN_ANSWER)
+
+    def _report(self, claim: EventClaim, job: Job, endpoint: Endpoint, made: Try) -> dt.datetime | None:
         assert job.webhook_url is not None
         now = self._clock()
         next_at = None
@@ -95,11 +108,21 @@ class Courier:
             self._endpoints.disable(job.tenant, job.webhook_url)
             # A crash here leaves an event of a receiver that is gone: nothing is sent, the next look disables it.
         elif not made.is_success:
-            next_at = claim.event.next_try(made, now)
-            if made.pause is not None:
-                self._endpoints.pause(job.tenant, job.webhook_url, now + made.pause)
+            pause = made.pause(endpoint.pauses)
+            next_at = claim.event.next_try(made, pause, now)
+            if pause is not None:
+                self._endpoints.pause(job.tenant, job.webhook_url, now + pause, pauses=endpoint.pauses + 1)
+        elif endpoint.pauses:
+            self._endpoints.recovered(job.tenant, job.webhook_url)
+            # A crash here leaves an event that was told, as above.
         if not self._events.report(claim, made, next_at):
             _log.info("Someone else tells this event now.", extra={"action": "webhook_lost"})
+        elif made.is_success or made.is_gone:
+            metrics.webhook_moved(Delivery.DELIVERED if made.is_success else Delivery.DISABLED)
+        elif next_at is not None:
+            metrics.webhook_moved(Delivery.PENDING)
+        else:
+            _gave_up()
         _log.info(
             "Told a webhook." if made.is_success else "A webhook was not told: %s.",
             *(() if made.is_success else (made.error or "the answer was no success",)),
@@ -115,6 +138,11 @@ class Courier:
         until += dt.timedelta(seconds=random.uniform(0, _SPREAD_SECONDS))  # noqa: S311 - not cryptography
         self._events.postpone(claim, until)
         return until
+
+
+def _gave_up() -> None:
+    metrics.webhook_moved(Delivery.FAILED)
+    _log.warning("Gave up on a webhook.", extra={"action": "webhook_given_up"})
 
 
 def headers(event: EventId, text: str, secrets: tuple[str, ...], now: dt.datetime) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 
 from hybrid_ocr_core.errors import LeaseLost, Unavailable
+from hybrid_ocr_core.event import Delivery
 from hybrid_ocr_core.exposition import REGISTRY
 from hybrid_ocr_core.job import Lane
 from hybrid_ocr_core.job_queue import Depth, ReceivedMessage
@@ -38,6 +39,12 @@ _attempts = Counter(
     "hybrid_ocr_attempts",
     "Attempts by how they ended; a document that is at fault is finished, too.",
     ("kind", "outcome"),
+    registry=REGISTRY,
+)
+_webhooks = Counter(
+    "hybrid_ocr_webhooks",
+    "Webhooks by what a try made of them; pending: it failed, and there will be another one.",
+    ("outcome",),
     registry=REGISTRY,
 )
 _messages = Gauge(
@@ -81,6 +88,8 @@ for _source in Source:
     _pages.labels(_source)
 for _stage in _STAGES:
     _stages.labels(_stage)
+for _delivery in Delivery:
+    _webhooks.labels(_delivery)
 for _kind in _KINDS:
     for _outcome in (_FINISHED, *_OUTCOMES.values(), _DEFECT):
         _attempts.labels(_kind, _outcome)
@@ -113,6 +122,11 @@ def attempt(kind: str) -> Iterator[None]:
 def page_read(source: Source) -> None:
     """A page is among the page files."""
     _pages.labels(source).inc()
+
+
+def webhook_moved(to: Delivery) -> None:
+    """A try was noted, or that there is to be none any more."""
+    _webhooks.labels(to).inc()
 
 
 def message_received(message: ReceivedMessage) -> None:

@@ -21,7 +21,7 @@ from http.client import HTTPException
 
 from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, InvalidHeader, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.exceptions import SSLError as WrappedSslError
 from urllib3.util.retry import Retry
 
@@ -37,8 +37,8 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """For the name, for a connection (TLS as well), and for everything after the name."""
+class Limits:
+    """For the name, for a connection (TLS as well), and for everything together."""
 
     resolve_seconds: float = 5.0
     connect_seconds: float = 10.0
@@ -65,13 +65,13 @@ class Poster:
         allow_private: bool,
         context: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
-        patience: Patience | None = None,
+        limits: Limits | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._allow_private = allow_private
         self._context = context or ssl.create_default_context()
         self._resolve = resolve
-        self._patience = patience or Patience()
+        self._limits = limits or Limits()
         self._clock = clock
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Try:
@@ -90,14 +90,13 @@ class Poster:
         )
 
     def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, dt.timedelta | None]:
+        ends_at = time.monotonic() + self._limits.total_seconds
         try:
             target = read(url, allow_private=self._allow_private)
         except WebhookUrlDenied as error:
             # It was allowed when it was submitted.
             raise _Failed(TryError.URL_DENIED) from error
-        addresses = self._addresses_of(target)
-        ends_at = time.monotonic() + self._patience.total_seconds
-        connection = self._connect(target, addresses)
+        connection = self._connect(target, self._addresses_of(target, ends_at), ends_at)
         try:
             with _failures_told(ends_at), _ended_at(ends_at, connection):
                 connection.request(
@@ -116,13 +115,14 @@ class Poster:
         finally:
             connection.close()
 
-    def _addresses_of(self, target: WebhookUrl) -> list[Address]:
+    def _addresses_of(self, target: WebhookUrl, ends_at: float) -> list[Address]:
         """All of them, and all allowed: were one of them not, the next answer might be that one alone."""
         if target.address is not None:
             found: list[Address] = [target.address]
         else:
             try:
-                names = _within(self._patience.resolve_seconds, lambda: self._resolve(target.host, target.port))
+                seconds = min(self._limits.resolve_seconds, _left(ends_at))
+                names = _within(seconds, lambda: self._resolve(target.host, target.port))
                 found = list(dict.fromkeys(ipaddress.ip_address(name) for name in names))
             except (OSError, UnicodeError, ValueError) as error:
                 raise _Failed(TryError.NAME_NOT_FOUND) from error
@@ -132,14 +132,13 @@ class Poster:
             raise _Failed(TryError.ADDRESS_DENIED)
         return found
 
-    def _connect(self, target: WebhookUrl, addresses: Sequence[Address]) -> HTTPConnection:
-        ends_at = time.monotonic() + self._patience.connect_seconds
+    def _connect(self, target: WebhookUrl, addresses: Sequence[Address], ends_at: float) -> HTTPConnection:
+        ends_at = min(ends_at, time.monotonic() + self._limits.connect_seconds)
         failure = TryError.NOT_CONNECTED
         for address in addresses:
-            seconds = ends_at - time.monotonic()
-            if seconds <= 0:
+            if time.monotonic() >= ends_at:
                 break
-            connection = self._connection(target, str(address), seconds)
+            connection = self._connection(target, str(address), ends_at)
             try:
                 connection.connect()
             except (ssl.SSLError, WrappedSslError):
@@ -155,13 +154,31 @@ class Poster:
             connection.close()
         raise _Failed(failure)
 
-    def _connection(self, target: WebhookUrl, address: str, seconds: float) -> HTTPConnection:
+    def _connection(self, target: WebhookUrl, address: str, ends_at: float) -> HTTPConnection:
         if not target.is_https:
-            return HTTPConnection(address, target.port, timeout=seconds)
+            return HTTPConnection(address, target.port, timeout=_left(ends_at))
         # The certificate, and SNI, are for the name; an address as the host has a certificate for that.
-        return HTTPSConnection(
-            address, target.port, timeout=seconds, ssl_context=self._context, server_hostname=target.host
+        connection = _TlsConnection(
+            address, target.port, timeout=_left(ends_at), ssl_context=self._context, server_hostname=target.host
         )
+        connection.ends_at = ends_at
+        return connection
+
+
+class _TlsConnection(HTTPSConnection):
+    """The library gives its time-out to TCP, and then to TLS once more; here that has what TCP has left."""
+
+    ends_at = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        sock.settimeout(_left(self.ends_at))
+        return sock
+
+
+def _left(ends_at: float) -> float:
+    """Seconds; a socket takes 0 for another thing."""
+    return max(0.001, ends_at - time.monotonic())
 
 
 def _within(seconds: float, call: Callable[[], Sequence[str]]) -> Sequence[str]:
@@ -191,7 +208,7 @@ def _within(seconds: float, call: Callable[[], Sequence[str]]) -> Sequence[str]:
 @contextlib.contextmanager
 def _ended_at(ends_at: float, connection: HTTPConnection) -> Iterator[None]:
     """A time-out of a socket starts anew with every byte; this end does not."""
-    sock, seconds = connection.sock, max(0.001, ends_at - time.monotonic())
+    sock, seconds = connection.sock, _left(ends_at)
     assert sock is not None
     connection.timeout = seconds  # until here it was that of connecting
 
@@ -233,7 +250,8 @@ def _retry_after(response: BaseHTTPResponse) -> dt.timedelta | None:
     value = response.headers.get("Retry-After")
     if value is None:
         return None
-    with contextlib.suppress(InvalidHeader, ValueError):
+    # It says no more than when to come back: whatever a parser makes of a foreign date, status and try stand.
+    with contextlib.suppress(Exception):
         longest = Retry(retry_after_max=int(LONGEST_WAIT.total_seconds()))
         return dt.timedelta(seconds=longest.parse_retry_after(value))
     return None

@@ -150,6 +150,42 @@ def test_all_who_wait_share_the_looks(store: JobStore, pool: ThreadPoolExecutor)
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 160
 
 
+class FakeTime(threading.Condition):
+    """A condition whose waits take no time, and the clock that they move on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.now += timeout
+        self.release()
+        time.sleep(0)  # others may have the lock
+        return self.acquire()
+
+
+def test_there_are_four_looks_a_second(
+    store: JobStore, pool: ThreadPoolExecutor, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, fake = Looks(store), FakeTime()
+    waiting = Waiting(looks)
+    monkeypatch.setattr(waiting, "_changed", fake)
+    monkeypatch.setattr("hybrid_ocr_api.waiting.time", fake)
+    found = [_wait(waiting, pool, job.id, 1) for _ in range(3)]
+
+    _until(lambda: fake.now > 10)
+    waiting.close()
+
+    assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 3
+    _until(lambda: not waiting._is_running)
+    # The clients that come while few are waiting are looked for at once, which is a look each at most.
+    assert 4 * fake.now - 1 <= len(looks.asked) <= 4 * fake.now + len(found) + 1
+
+
 @pytest.mark.failure(41)
 @pytest.mark.parametrize("error", [Unavailable("DynamoDB", "away"), RuntimeError("a defect")])
 def test_an_outage_ends_no_wait_and_a_change_is_seen_after_it(
@@ -258,13 +294,20 @@ def without_cap(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_cap")
 @pytest.mark.parametrize("headers", [{}, {"If_None_Match": '"1"'}])
 def test_a_client_that_waits_is_answered_when_its_job_changes(
-    app: Flask, parts: Services, store: JobStore, pool: ThreadPoolExecutor, job: Job, headers: dict[str, str]
+    app: Flask,
+    parts: Services,
+    store: JobStore,
+    pool: ThreadPoolExecutor,
+    job: Job,
+    headers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    looks = Looks(store)
+    monkeypatch.setattr(parts.waiting, "_stages", looks)
     answer = pool.submit(lambda: _get(app, job, **headers))
     _until(lambda: parts.waiting._count == 1)
     # The first look may be yet to come, and would count as where it stood.
-    _until(lambda: not parts.waiting._has_new)
-    time.sleep(0.1)
+    _until(lambda: len(looks.asked) > 1)
 
     store.claim(job.id)
 
@@ -396,6 +439,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         ("", "wait=soon", [], None),
         ("", "waiting=3, handling=lenient", [], None),
         ("?wait=3", "wait=20", [3], None),
+        ("?wait=3&wait=soon", None, [3], None),
+        ("?wait=3&other=1&other=2", None, [3], None),
     ],
 )
 def test_how_long_to_wait_is_said_in_the_query_or_as_a_preference(

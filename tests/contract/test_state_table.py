@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def _rows(text: str) -> list[Row]:
-    table = text[text.index("from    ") :].split("\n\n", maxsplit=1)[0].splitlines()[1:]
+    table = re.split(r"\n\n|\n```", text[text.index("from    ") :])[0].splitlines()[1:]
     return [Row(*re.split(r" {2,}", line.strip())) for line in table]
 
 

@@ -35,6 +35,31 @@ def test_a_pause_has_an_end(endpoints: EndpointStore, clock: FakeClock) -> None:
 
     assert endpoints.get("one", _URL).paused_until == until
     clock.now = until
+    assert endpoints.get("one", _URL).paused_until is None
+
+
+def test_a_shorter_pause_takes_nothing_from_a_longer_one(endpoints: EndpointStore, clock: FakeClock) -> None:
+    day, minute = clock.now + dt.timedelta(days=1), clock.now + dt.timedelta(minutes=1)
+    endpoints.pause("one", _URL, day)
+
+    endpoints.pause("one", _URL, minute)
+
+    assert endpoints.get("one", _URL).paused_until == day
+    clock.now = day
+    endpoints.pause("one", _URL, day + dt.timedelta(minutes=1))
+    assert endpoints.get("one", _URL).paused_until == day + dt.timedelta(minutes=1)
+
+
+def test_pauses_in_a_row_are_counted_until_the_receiver_takes_an_event(
+    endpoints: EndpointStore, clients: AwsClients, clock: FakeClock
+) -> None:
+    endpoints.recovered("one", _URL)
+    assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
+    endpoints.pause("one", _URL, clock.now, pauses=3)
+    assert endpoints.get("one", _URL).pauses == 3
+
+    endpoints.recovered("one", _URL)
+
     assert endpoints.get("one", _URL) == _FREE
 
 
@@ -58,7 +83,7 @@ def test_a_tenant_without_secrets_has_those_of_the_deployment(endpoints: Endpoin
 
 def test_a_rotation_signs_with_the_new_and_the_old_secret_until_that_is_retired(endpoints: EndpointStore) -> None:
     first = endpoints.rotate("one")
-    assert endpoints.secrets("one") == (first,)
+    assert endpoints.secrets("one") == (first, WEBHOOK_SECRET)
     second = endpoints.rotate("one")
     assert endpoints.secrets("one") == (second, first)
     third = endpoints.rotate("one")
@@ -71,6 +96,16 @@ def test_a_rotation_signs_with_the_new_and_the_old_secret_until_that_is_retired(
     assert len({first, second, third}) == 3
     assert all(_is_secret(secret) for secret in (first, second, third))
     assert Webhook(first)._whsecret != Webhook(second)._whsecret
+
+
+def test_after_a_first_rotation_the_secret_of_the_deployment_signs_until_it_is_retired(
+    endpoints: EndpointStore,
+) -> None:
+    first = endpoints.rotate("one")
+
+    assert endpoints.secrets("one") == (first, WEBHOOK_SECRET)
+    endpoints.retire("one")
+    assert endpoints.secrets("one") == (first,)
 
 
 def test_retiring_what_is_not_there_makes_nothing(endpoints: EndpointStore) -> None:

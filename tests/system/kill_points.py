@@ -69,6 +69,10 @@ STEPS = {
         "JobQueue.send",
         "DocumentStore.purge",
         "JobStore.purged",
+        # a webhook
+        "EventStore.claim",
+        "Poster.post",
+        "EventStore.report",
     ),
     "operator": (
         "JobStore.redrive",

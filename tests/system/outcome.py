@@ -118,6 +118,16 @@ def open_jobs(stack: Stack) -> list[str]:
     return [job_id for job_id, item in items(stack).items() if not is_over(item)]
 
 
+def open_events(stack: Stack) -> list[str]:
+    """Webhooks that are still to be told: the ids of their jobs."""
+    pages = stack.aws("dynamodb").get_paginator("scan").paginate(TableName=_TABLE, ConsistentRead=True)
+    return [item["pk"]["S"] for page in pages for item in page["Items"] if _is_open_event(item)]
+
+
+def _is_open_event(item: Item) -> bool:
+    return item["sk"]["S"].startswith("E#") and "sweep_at" in item
+
+
 def settle(stack: Stack) -> None:
     """Wait until every job has ended and the queue is empty."""
     stack.wait_until(lambda: not open_jobs(stack) and stack.messages() == 0, "all jobs to end")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
-import shutil
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,8 @@ from hybrid_ocr_core.direct_upload import UploadId
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import UploadIncomplete
 from hybrid_ocr_core.job import JobId
-from tests.conftest import ROOT
 from tests.make_documents import GENERATED
-from tests.system.stack import KEY, Stack
+from tests.system.stack import Stack
 
 _GOOD = GENERATED["born-digital.pdf"]()
 _LARGE_BYTES = 64 << 20
@@ -46,22 +42,6 @@ def test_a_document_that_its_client_sent_to_s3_is_read(stack: Stack) -> None:
     assert job["document"]["sha256"] == hashlib.sha256(_GOOD).hexdigest()
     assert b"Invoice" in stack.result(job["job_id"], "txt")
     assert stack.post("/jobs", json={"upload_id": upload["upload_id"]}).json()["code"] == "upload_used"
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="the lines of the README need jq")
-def test_the_lines_of_the_readme_do_what_they_say(stack: Stack, tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("### Large documents")[2]
-    lines = section.partition("```sh\n")[2].partition("```")[0]
-    for ours, here in (("http://127.0.0.1:8000", stack.url), ("changeme", KEY), ("tests/", f"{ROOT}/tests/")):
-        assert ours in lines
-        lines = lines.replace(ours, here)
-
-    shown = subprocess.run(["bash", "-e"], input=lines, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    from_s3, accepted = shown.splitlines()
-    job = stack.finish(json.loads(accepted)["job_id"])
-    assert from_s3 == "201"
-    assert (job["status"], job["document"]["filename"]) == ("DONE", "jbig2.pdf")
 
 
 def test_s3_refuses_every_other_size_type_and_place(stack: Stack) -> None:

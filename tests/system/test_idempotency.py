@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.make_documents import GENERATED
-from tests.system.stack import KEY, Stack
+from tests.system.stack import Stack
 
 _CLIENTS = 12
 _ROUNDS = 5
@@ -24,8 +24,9 @@ def _at_once(stack: Stack, path: str, headers: Mapping[str, str], **body: Any) -
     barrier = threading.Barrier(_CLIENTS)
 
     def send(_number: int) -> requests.Response:
+        client = stack.client()
         barrier.wait(30)
-        return requests.post(stack.url + path, headers={"x-api-key": KEY, **headers}, timeout=120, **body)
+        return client.post(stack.url + path, headers=headers, timeout=120, **body)
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
         return list(pool.map(send, range(_CLIENTS)))

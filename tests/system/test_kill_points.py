@@ -17,16 +17,19 @@ from pathlib import Path
 
 import pytest
 import requests
+from standardwebhooks import Webhook
 
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.job import JobId, Lane, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job
+from tests.conftest import WEBHOOK_SECRET
 from tests.make_documents import GENERATED, long_scan
+from tests.receiver import Receiver, receiving
 from tests.system import outcome
 from tests.system.kill_points import POINTS, SIGNALS, Fired, KillPoints
-from tests.system.stack import Stack
+from tests.system.stack import Refused, Stack
 
 LEASE_SECONDS = 4
 _PATIENCE_SECONDS = 1500
@@ -37,6 +40,8 @@ _DEPLOYMENT_SECONDS = 4.0
 _BUDGET = 12
 #: The long document on a busy machine.
 _OWN_WORK_SECONDS = 30
+#: A sender that dies keeps its event for two minutes, and so may the next one.
+_TOLD_SECONDS = 400
 _SMALL = GENERATED["born-digital.pdf"]()
 _BROKEN = _SMALL[: len(_SMALL) // 2]
 #: Some seconds of work, so that the heartbeat beats; and so many pages more that the document is split.
@@ -60,14 +65,17 @@ _STEPS_OF_A_LONG_DOCUMENT = (
 class Clients:
     """Submit what the armed points need, and remember how each may end. Their connections may break at any time."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, webhook_url: str) -> None:
         self._stack = stack
+        self._webhook_url = webhook_url
         self._store = JobStore(
             stack.aws("dynamodb"), "hybrid-ocr", lease=dt.timedelta(seconds=LEASE_SECONDS), attempt_budget=_BUDGET
         )
         self._documents = DocumentStore(stack.aws("s3"), "hybrid-ocr")
         #: Accepted jobs, and the ends that each may come to.
         self.ends: dict[str, set[str]] = {}
+        #: Those of which the receiver is told.
+        self.told: set[str] = set()
 
     def small(self) -> None:
         self._submit(_SMALL, {"DONE"})
@@ -88,6 +96,9 @@ class Clients:
     def broken(self) -> None:
         self._submit(_BROKEN, {"corrupt_document"})
 
+    def with_webhook(self) -> None:
+        self.told.add(self._submit(_SMALL, {"DONE"}, webhook_url=self._webhook_url))
+
     def erased(self) -> None:
         job_id = self._submit(_SMALL, {"DONE", "erased"})
         if job_id and self._stack.delete(f"/jobs/{job_id}").status_code == 204:
@@ -103,8 +114,8 @@ class Clients:
         url = self._stack.aws("sqs").get_queue_url(QueueName="hybrid-ocr-jobs")["QueueUrl"]
         JobQueue(self._stack.aws("sqs"), dict.fromkeys(Lane, url), "").send(job)
 
-    def _submit(self, content: bytes, ends: set[str]) -> str:
-        job_id = self._stack.submit(content)
+    def _submit(self, content: bytes, ends: set[str], **fields: str) -> str:
+        job_id = self._stack.submit(content, **fields)
         self.ends[job_id] = ends
         return job_id
 
@@ -137,6 +148,8 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
         "api.DocumentStore.delete_upload": clients.uploaded,
         "worker.DocumentStore.purge": clients.erased,
         "worker.JobStore.purged": clients.erased,
+        "worker.EventStore.": clients.with_webhook,
+        "worker.Poster.": clients.with_webhook,
     }
     found = {need for step, need in by_step.items() for point in armed if point.startswith(step)}
     if any(not point.startswith(tuple(by_step)) for point in armed):
@@ -144,16 +157,14 @@ def _needs(armed: list[str], clients: Clients) -> list[Callable[[], None]]:
     return list(found)
 
 
-def _run(stack: Stack, kill_points: KillPoints, points: Iterable[tuple[str, str]]) -> Clients:
-    """Arm, and submit until each point was reached; then wait until everything has ended."""
-    clients = Clients(stack)
+def _run(stack: Stack, kill_points: KillPoints, receiver: Receiver, points: Iterable[tuple[str, str]]) -> Clients:
+    """Arm, and submit until each point was reached; then wait until everything has ended, and was told."""
+    clients = Clients(stack, receiver.url)
     kill_points.arm(points)
     rng = random.Random(1)
 
     def attempt(need: Callable[[], None]) -> None:
-        with contextlib.suppress(
-            requests.RequestException, AssertionError
-        ):  # the API died or refused: nothing accepted
+        with contextlib.suppress(requests.RequestException, Refused):  # the API died or refused: nothing accepted
             need()
 
     with ThreadPoolExecutor(8) as pool:
@@ -171,6 +182,7 @@ def _run(stack: Stack, kill_points: KillPoints, points: Iterable[tuple[str, str]
             time.sleep(0.5)
     assert not armed, f"never reached: {armed}"
     outcome.settle(stack)
+    stack.wait_until(lambda: not outcome.open_events(stack), "all webhooks to be told", seconds=_TOLD_SECONDS)
     return clients
 
 
@@ -190,8 +202,22 @@ def _stack(tmp_path: Path, kill_points: KillPoints) -> Stack:
         OCR_ATTEMPT_BUDGET=str(_BUDGET),
         OCR_TENANT_JOBS_IN_LANE="3",  # so that some are held
         OCR_WORKER_PROCESSES="3",
+        OCR_WEBHOOK_SECRET=WEBHOOK_SECRET,
+        OCR_WEBHOOK_ALLOW_PRIVATE="1",
         **kill_points.environment,
     )
+
+
+def _check_told(stack: Stack, clients: Clients, receiver: Receiver) -> None:
+    """Each job at least once, and under the one id of its end."""
+    found = outcome.items(stack)
+    ids: dict[str, set[str]] = {}
+    for request in receiver.received:
+        event = Webhook(WEBHOOK_SECRET).verify(request.body, dict(request.headers))
+        ids.setdefault(event["data"]["job_id"], set()).add(request.headers["webhook-id"])
+    assert clients.told
+    assert clients.told <= ids.keys()
+    assert ids == {job_id: {f"evt_{job_id}_{found[job_id]['attempt']['N']}"} for job_id in ids}
 
 
 def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fired]) -> float:
@@ -209,21 +235,31 @@ def _judge(stack: Stack, clients: Clients, watch: outcome.Watch, fired: list[Fir
     return p99
 
 
-@pytest.mark.failure(13, 14, 15, 16, 26, 33, 35)
-def test_a_signal_at_every_step_loses_nothing_and_doubles_nothing(tmp_path: Path, kill_points: KillPoints) -> None:
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
+
+
+@pytest.mark.failure(13, 14, 15, 16, 26, 33, 35, 46)
+def test_a_signal_at_every_step_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, kill_points: KillPoints, receiver: Receiver
+) -> None:
     points = zip(POINTS, itertools.cycle(SIGNALS), strict=False)
     with _stack(tmp_path, kill_points) as stack:
         with outcome.Watch(stack, every_seconds=0.3) as watch:
-            clients = _run(stack, kill_points, points)
+            clients = _run(stack, kill_points, receiver, points)
         _judge(stack, clients, watch, kill_points.fired())
+        _check_told(stack, clients, receiver)
         stack.wait_until(lambda: not list((stack.data / "scratch").glob("**/job-*")), "the scratch to be clean")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("turn", [1, 2])
-def test_every_signal_at_every_step(tmp_path: Path, kill_points: KillPoints, turn: int) -> None:
+def test_every_signal_at_every_step(tmp_path: Path, kill_points: KillPoints, receiver: Receiver, turn: int) -> None:
     with _stack(tmp_path, kill_points) as stack:
         with outcome.Watch(stack, every_seconds=0.5) as watch:
-            clients = _run(stack, kill_points, itertools.product(POINTS, SIGNALS))
+            clients = _run(stack, kill_points, receiver, itertools.product(POINTS, SIGNALS))
         p99 = _judge(stack, clients, watch, kill_points.fired())
+        _check_told(stack, clients, receiver)
     assert p99 < LEASE_SECONDS + 30 + _OWN_WORK_SECONDS

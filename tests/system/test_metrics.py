@@ -128,16 +128,15 @@ def test_whichever_process_of_the_api_answers_it_counts_for_all(measured: _Measu
 
     for _ in range(20):
         # Each by a connection of its own, so that either process gets some.
-        assert requests.get(f"{measured.stack.url}/health", timeout=30).status_code == 200
+        assert measured.stack.client().get(f"{measured.stack.url}/health", timeout=30).status_code == 200
     seen = {_numbers(_fetch(measured))[name] for _ in range(10)}
 
     assert seen == {before + 20}
-    assert requests.get(f"{measured.stack.url}/metrics", timeout=30).status_code == 401
+    assert measured.stack.client("").get(f"{measured.stack.url}/metrics", timeout=30).status_code == 401
 
 
 def _fetch(measured: _Measured) -> str:
-    key = measured.stack._session.headers["x-api-key"]
-    return requests.get(f"{measured.stack.url}/metrics", headers={"x-api-key": key}, timeout=30).text
+    return measured.stack.client().get(f"{measured.stack.url}/metrics", timeout=30).text
 
 
 def test_the_trace_of_a_request_is_found_in_the_logs_of_every_worker_that_read_a_part(measured: _Measured) -> None:

@@ -8,12 +8,10 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import requests
-
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import LEASE, a_job
 from tests.make_documents import GENERATED
-from tests.system.stack import KEY, Stack
+from tests.system.stack import Stack
 
 _SMALL = GENERATED["born-digital.pdf"]()
 #: Many times the requests that are worked on at a time.
@@ -45,8 +43,8 @@ def test_while_many_wait_documents_are_accepted_and_read_and_a_stop_ends_the_wai
     (master,) = _parents(own_stack)
 
     def wait(job: Any) -> int:
-        headers = {"x-api-key": KEY, "If-None-Match": '"1"'}
-        return requests.get(f"{own_stack.url}/jobs/{job.job_id}?wait=25", headers=headers, timeout=60).status_code
+        url, headers = f"{own_stack.url}/jobs/{job.job_id}?wait=25", {"If-None-Match": '"1"'}
+        return own_stack.client().get(url, headers=headers, timeout=60).status_code
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
         answers = [pool.submit(wait, job) for job in jobs]

@@ -9,9 +9,11 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -21,22 +23,16 @@ from cryptography.x509.oid import NameOID
 
 from hybrid_ocr_core import logs
 from hybrid_ocr_core.event import TryError
-from hybrid_ocr_worker.webhook_post import MOST_BYTES, Patience, Poster, resolve
+from hybrid_ocr_worker.webhook_post import MOST_BYTES, Limits, Poster, resolve
 from tests.receiver import Receiver, receiving, talking
 
 _NAME = "hooks.example"
-_SHORT = Patience(resolve_seconds=0.3, connect_seconds=0.5, total_seconds=0.5)
+_SHORT = Limits(resolve_seconds=0.3, connect_seconds=0.5, total_seconds=0.5)
 
 
 def _at(*addresses: str) -> Callable[[str, int], Sequence[str]]:
     """A resolver that knows one answer."""
     return lambda _host, _port: addresses
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +232,25 @@ def test_a_receiver_may_say_when_by_a_date(receiver: Receiver) -> None:
     assert dt.timedelta(minutes=59) < made.retry_after <= dt.timedelta(hours=1)
 
 
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 10000 00:00:00 GMT",
+        "Mon, 01 Jan 0000 00:00:00 GMT",
+        "Mon, 99 Jan 2026 99:99:99 +9999999999",
+        "Mon, 01 Jan 1900 00:00:00 -9999",
+    ],
+)
+def test_an_impossible_date_takes_nothing_from_the_answer(receiver: Receiver, value: str, status: int) -> None:
+    receiver.will_answer(status, Retry_After=value)
+
+    made = Poster(allow_private=True).post(receiver.url, {}, b"{}")
+
+    assert (made.status, made.error) == (status, None)
+
+
 def test_nobody_listens(receiver: Receiver) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -259,7 +274,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
         end.wait()
         return []
 
-    poster = Poster(allow_private=True, resolve=hang, patience=_SHORT)
+    poster = Poster(allow_private=True, resolve=hang, limits=_SHORT)
     try:
         assert poster.post("https://hooks.example/", {}, b"{}").error is TryError.NAME_NOT_FOUND
     finally:
@@ -296,7 +311,7 @@ def test_a_receiver_that_takes_its_time_has_no_more_than_its_share(
     act: Callable[[socket.socket, threading.Event], None],
 ) -> None:
     with talking(act) as port:
-        made = Poster(allow_private=True, patience=_SHORT).post(f"http://127.0.0.1:{port}/", {}, b"{}")
+        made = Poster(allow_private=True, limits=_SHORT).post(f"http://127.0.0.1:{port}/", {}, b"{}")
 
     assert (made.status, made.error) == (None, TryError.TIMEOUT)
 
@@ -308,7 +323,7 @@ def test_a_status_counts_though_its_body_never_ends() -> None:
             connection.sendall(b"x")
 
     with talking(trickle) as port:
-        made = Poster(allow_private=True, patience=_SHORT).post(f"http://127.0.0.1:{port}/", {}, b"{}")
+        made = Poster(allow_private=True, limits=_SHORT).post(f"http://127.0.0.1:{port}/", {}, b"{}")
 
     assert made.is_success
 
@@ -366,9 +381,44 @@ def test_a_receiver_without_tls_is_told(receiver: Receiver) -> None:
 
 def test_a_tls_handshake_that_never_ends_is_a_time_out() -> None:
     with talking(_silent) as port:
-        made = Poster(allow_private=True, patience=_SHORT).post(f"https://127.0.0.1:{port}/", {}, b"{}")
+        made = Poster(allow_private=True, limits=_SHORT).post(f"https://127.0.0.1:{port}/", {}, b"{}")
 
     assert made.error is TryError.TIMEOUT
+
+
+def test_name_connection_and_tls_share_one_limit(
+    tls_receiver: Receiver, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step is slow by 0.3 s; the next one is given what is left."""
+    given: list[float | None] = []
+    connect, wrap = socket.socket.connect, ssl.SSLContext.wrap_socket
+
+    def slow_name(_host: str, _port: int) -> Sequence[str]:
+        time.sleep(0.3)
+        return ["127.0.0.1"]
+
+    def slow_connect(sock: socket.socket, address: tuple[str, int]) -> None:
+        given.append(sock.gettimeout())
+        time.sleep(0.3)
+        connect(sock, address)
+
+    def noted_wrap(context: ssl.SSLContext, sock: socket.socket, *rest: Any, **named: Any) -> ssl.SSLSocket:
+        if context is trusting:  # and not the receiver's
+            given.append(sock.gettimeout())
+        return wrap(context, sock, *rest, **named)
+
+    monkeypatch.setattr(socket.socket, "connect", slow_connect)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", noted_wrap)
+    limits = Limits(resolve_seconds=60, connect_seconds=60, total_seconds=60)
+    poster = Poster(allow_private=True, context=trusting, resolve=slow_name, limits=limits)
+
+    assert poster.post(f"https://{_NAME}:{tls_receiver.port}/", {}, b"{}").is_success
+
+    for_tcp, for_tls = given
+    assert for_tcp is not None
+    assert for_tcp <= 60 - 0.3
+    assert for_tls is not None
+    assert for_tls <= for_tcp - 0.3
 
 
 def _must_not_be_called(*_: object) -> None:

@@ -34,6 +34,8 @@ _STEPS = {
         "DocumentStore",
         "put_source pin_upload delete_upload get_source put_result put_chunk get_chunk put_page get_page tidy purge",
     ),
+    "hybrid_ocr_core.event_store": ("EventStore", "claim report"),
+    "hybrid_ocr_worker.webhook_post": ("Poster", "post"),
     "hybrid_ocr_worker.recognition": ("Recogniser", "survey read_page split draw"),
 }
 _SIGNALS = ("SIGKILL", "SIGSTOP", "SIGTERM")
