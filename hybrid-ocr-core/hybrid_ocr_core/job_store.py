@@ -50,6 +50,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hybrid_ocr_core import job_item, metrics
@@ -93,8 +94,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _OPEN_INDEX = "open"
-#: Not a job: the item by which the sweepers of a fleet take turns.
-_TURN = {"pk": "SWEEP", "sk": "TURN"}
+#: Not jobs: the items by which the sweepers of a fleet take turns.
+_SWEEP = "SWEEP"
 
 #: Jobs that wait for one; what is the 101st copy of a document within minutes is recognised itself.
 _MOST_FOLLOWERS = 100
@@ -134,6 +135,13 @@ HELD_CONDITIONS = {
     " AND (attribute_not_exists(followers) OR size(followers) < :most)",
 }
 _FENCED = {**CONDITIONS, "split": SPLIT_CONDITIONS["split"]}
+
+
+class Duty(StrEnum):
+    """What sweepers take turns at: sending again and purging, or letting go of what was kept. The item's sort key."""
+
+    HEAL = "TURN"
+    LET_GO = "TURN#KEPT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -616,15 +624,15 @@ class JobStore:
             update="REMOVE open_shard, sweep_at",
         )
 
-    def take_turn(self, spacing: dt.timedelta) -> bool:
-        """Take the right to send a batch of messages again; the whole fleet gets one each ``spacing``.
+    def take_turn(self, spacing: dt.timedelta, duty: Duty = Duty.HEAL) -> bool:
+        """Take the right to a batch of actions of this kind; the whole fleet gets one each ``spacing``.
 
         A turn that lies further ahead than that is of a clock that is wrong, and is not respected: such a machine may
         cost the fleet its cap, but never its sweeps.
         """
         now = self._clock()
         taken = Write(
-            key=_TURN,
+            key={"pk": _SWEEP, "sk": duty},
             condition="attribute_not_exists(next_turn) OR next_turn <= :now OR next_turn > :wrong",
             update="SET next_turn = :next",
             values={
@@ -638,7 +646,7 @@ class JobStore:
 
     def ping(self) -> None:
         """Raises Unavailable unless the table answers. It reads, for DescribeTable is served by another part of AWS."""
-        self._table.get(_TURN)
+        self._table.get({"pk": _SWEEP, "sk": Duty.HEAL})
 
     def _has_expired(self, item: Item) -> bool:
         """Whether or not a sweeper has come by yet."""

@@ -4,7 +4,7 @@ was kept for as long as it was to be.
 Safe in many places at once: what it reads is a hint, each action is one conditional write, and whoever wins it acts.
 
 An outage of minutes makes every job due at the same moment. So the sweepers of a fleet take turns, however many they
-are: a batch a turn, and a turn every few seconds. What is not sent then is found again.
+are: a batch a turn, and a turn every few seconds. Whoever had a turn and left something takes the next one, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.errors import Unavailable
 from hybrid_ocr_core.job import Clock, JobId, utc_now
 from hybrid_ocr_core.job_queue import JobQueue
-from hybrid_ocr_core.job_store import JobStore, OpenJob, OpenLane
+from hybrid_ocr_core.job_store import Duty, JobStore, OpenJob, OpenLane
 from hybrid_ocr_core.logs import log_context
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 
@@ -62,7 +62,12 @@ class Sweeper:
         self._office = DeadLetterOffice(store=store, dispatch=dispatch, letters=letters) if letters else None
         self._clock = clock
         self._sweeps = 0
-        self._is_more_kept = False
+        self._is_more_due = self._is_more_kept = False
+
+    @property
+    def has_more(self) -> bool:
+        """Had the last sweep a turn that was too short? Of a fleet this is so for one sweeper or two."""
+        return self._is_more_due or self._is_more_kept
 
     def sweep(self) -> int:
         """Act on what is due, if it is this sweeper's turn; returns how many actions.
@@ -72,10 +77,12 @@ class Sweeper:
         """
         due = list(self._store.due(before=self._clock(), limit=MOST_PER_TURN))
         actions = 0
+        self._is_more_due = False
         if due:
             # Before a job is put off to its next resend, lest each sweep of an outage puts one off for nothing.
             self._queue.ping()
             if self._store.take_turn(TURN):
+                self._is_more_due = len(due) == MOST_PER_TURN
                 for entry in due:
                     if actions < MOST_PER_TURN:
                         actions += self._act(entry)
@@ -118,7 +125,10 @@ class Sweeper:
 
     def _let_go(self) -> int:
         """Documents and jobs that were kept for as long as they were to be; how many."""
+        self._is_more_kept = False
         due = self._store.kept.due(before=self._clock(), limit=MOST_PER_TURN)
+        if not due or not self._store.take_turn(TURN, Duty.LET_GO):
+            return 0
         self._is_more_kept = len(due) == MOST_PER_TURN
         actions = 0
         for entry in due:
@@ -143,8 +153,14 @@ class Sweeper:
 
 
 def sweep_forever(sweeper: Sweeper, *, every_seconds: float, stop: threading.Event) -> None:
-    """The timer in a worker."""
-    repeat(sweeper.sweep, every_seconds=every_seconds, stop=stop)
+    """The timer in a worker. A backlog is worked off turn after turn, not interval after interval."""
+
+    def sweep() -> None:
+        sweeper.sweep()
+        while sweeper.has_more and not stop.wait(TURN.total_seconds()):
+            sweeper.sweep()
+
+    repeat(sweep, every_seconds=every_seconds, stop=stop)
 
 
 def repeat(action: Callable[[], object], *, every_seconds: float, stop: threading.Event) -> None:

@@ -259,6 +259,8 @@ def test_a_sweep_that_fails_leaves_the_timer_running(monkeypatch: pytest.MonkeyP
     swept = 0
 
     class Flaky:
+        has_more = False
+
         def sweep(self) -> int:
             nonlocal swept
             swept += 1

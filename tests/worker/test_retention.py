@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker import sweeper as sweeper_module
 from hybrid_ocr_worker.dead_letters import DeadLetterOffice
 from hybrid_ocr_worker.processing import Processor
-from hybrid_ocr_worker.sweeper import Sweeper
+from hybrid_ocr_worker.sweeper import TURN, Sweeper, sweep_forever
 from tests.builders import LEASE, START, FakeClock, a_document, a_failure, a_job, a_result
 from tests.faults import away, lost_response
 from tests.recognisers import ScriptedRecogniser
@@ -450,7 +451,55 @@ def test_many_are_let_go_in_sweeps_that_follow_at_once(
     for _ in range(sweeper_module._KEPT_EVERY_SWEEPS - 1):
         assert sweeper.sweep() == 0
 
-    assert [sweeper.sweep() for _ in range(3)] == [4, 4, 2]
+    counts = []
+    for _ in range(4):
+        counts.append((sweeper.sweep(), sweeper.has_more))
+        clock.advance(TURN.total_seconds())
+    assert counts == [(4, True), (4, True), (2, False), (0, False)]
+
+
+def test_a_backlog_goes_turn_after_turn_and_of_a_fleet_one_takes_them(
+    store: JobStore,
+    queue: JobQueue,
+    documents: DocumentStore,
+    dispatch: Dispatch,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper_module, "MOST_PER_TURN", 4)
+    for _ in range(10):
+        job = a_job(retention=Retention(days=1, source_days=1))
+        store.create(job)
+        store.fail(store.claim(job.id)[1], a_failure())
+    clock.advance(_DAY + _LEASE + 1)
+    first, second = (Sweeper(store, queue, documents, dispatch, clock=clock) for _ in range(2))
+    waits: list[float] = []
+    others: list[tuple[int, bool]] = []
+
+    class Stop:
+        def wait(self, seconds: float) -> bool:
+            if len(waits) == 1:
+                others.append((second.sweep(), second.has_more))  # in between, and it is not its turn
+            waits.append(seconds)
+            clock.advance(seconds)
+            return len(waits) > 1 and seconds > TURN.total_seconds()
+
+    sweep_forever(first, every_seconds=30, stop=Stop())  # type: ignore[arg-type]
+
+    assert waits[1:-1] == [TURN.total_seconds()] * 2
+    assert others == [(0, False)]
+    assert store.kept.due(before=clock.now, limit=9) == []
+
+
+def test_when_it_is_time_to_stop_a_backlog_waits(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps = []
+    stop = threading.Event()
+    monkeypatch.setattr(Sweeper, "has_more", True)
+    monkeypatch.setattr(sweeper, "sweep", lambda: sweeps.append(stop.set()))
+
+    sweep_forever(sweeper, every_seconds=0.001, stop=stop)
+
+    assert len(sweeps) == 1
 
 
 def test_what_is_erased_is_not_expired(
