@@ -225,7 +225,7 @@ def app(
         documents=documents,
         dispatch=dispatch,
         endpoints=endpoints,
-        waiting=Waiting(store.stages),
+        waiting=Waiting(store.standings),
         patience=Patience(queue.depth, clock, run=lambda call: call()),
         clock=clock,
     )

@@ -107,7 +107,7 @@ def _connect(settings: ApiSettings) -> Services:
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
         endpoints=EndpointStore(clients.dynamodb, settings.aws.table, default_secrets=settings.webhooks.secrets),
-        waiting=Waiting(jobs.stages),
+        waiting=Waiting(jobs.standings),
         patience=Patience(queue.depth),
     )
 

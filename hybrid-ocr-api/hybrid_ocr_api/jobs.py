@@ -72,7 +72,7 @@ def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
     response.headers.update(headers)
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     if not job.status.is_terminal:
-        response.headers["Retry-After"] = str(parts.patience.seconds(job.stage, may_ask=False))
+        response.headers["Retry-After"] = str(parts.patience.seconds(job.standing, may_ask=False))
     return response, HTTPStatus.ACCEPTED
 
 
@@ -92,22 +92,22 @@ def show(job_id: str) -> Response:
     parts = services()
     identity = _id(job_id)
     wait, knows = long_poll.read(request), long_poll.known_versions(request)
-    stage = None
+    standing = None
     if wait.seconds:
         with parts.slots.given_back():
-            stage = parts.waiting.wait(identity, knows, wait.seconds)
-    if stage is not None:
+            standing = parts.waiting.wait(identity, knows, wait.seconds)
+    if standing is not None:
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
         job = parts.jobs.get(identity)
-        stage = job.stage
+        standing = job.standing
         parts.patience.learn(job)
         is_known = knows is not None and knows(job.version)
         response = Response(status=HTTPStatus.NOT_MODIFIED) if is_known else jsonify(job_view.render(job, parts))
-    response.set_etag(str(stage.version))
+    response.set_etag(str(standing.version))
     response.headers.update(wait.headers)
-    if not stage.status.is_terminal:
-        response.headers["Retry-After"] = str(parts.patience.seconds(stage))
+    if not standing.status.is_terminal:
+        response.headers["Retry-After"] = str(parts.patience.seconds(standing))
     return response
 
 

@@ -60,7 +60,7 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Standing:
     """Where a job stands: it has changed when its version has."""
 
     version: int
@@ -233,9 +233,9 @@ class Job:
         return JobId(tenant=self.tenant, job_id=self.job_id)
 
     @property
-    def stage(self) -> Stage:
+    def standing(self) -> Standing:
         """Where it stands."""
-        return Stage(version=self.version, status=self.status, lane=self.lane)
+        return Standing(version=self.version, status=self.status, lane=self.lane)
 
     @property
     def ended(self) -> Ended:

@@ -13,14 +13,16 @@ from werkzeug.test import TestResponse
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.errors import DocumentRejected, JobNotFound
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.errors import DocumentRejected, JobNotFound, KeyUsed, Unavailable
+from hybrid_ocr_core.idempotency import KeyedRequest
+from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.processing import Processor
-from tests.builders import FakeClock
+from tests.builders import FakeClock, a_job
 from tests.faults import away
 from tests.recognisers import ScriptedRecogniser
 
@@ -90,6 +92,34 @@ def test_a_rerun_is_a_job_of_its_own_that_says_of_which(
     rerun = _view(client, JobId(tenant="default", job_id=body["job_id"]))
     assert (rerun["status"], rerun["options"]["mode"], recogniser.calls) == ("DONE", "force", 2)
     assert _view(client, job)["rerun_of"] is None
+
+
+@pytest.mark.failure(6)
+def test_of_reruns_that_race_under_one_key_the_one_that_loses_leads_nobody(
+    client: FlaskClient, store: JobStore, dispatch: Dispatch, contents: Contents, drain: Callable[[], None]
+) -> None:
+    first = store.get(_submit(client))
+    drain()
+    once = KeyedRequest(tenant="default", operation="jobs", key="k", fingerprint="f", at=first.created_at)
+    won, lost = (a_job(document=first.document, options=first.options, rerun_of=first.job_id) for _ in range(2))
+    dispatch.commit(won, once)
+    with pytest.raises(KeyUsed):
+        dispatch.commit(lost, once)
+
+    assert contents.lead(a_job(document=first.document, options=first.options)) == won.id
+
+
+def test_an_outage_after_a_rerun_is_accepted_is_none_of_it(
+    client: FlaskClient, store: JobStore, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outage(_contents: Contents, _job: Job) -> None:
+        raise Unavailable("DynamoDB", "away")
+
+    first = store.get(_submit(client))
+    monkeypatch.setattr(Contents, "lead_from_now_on", outage)
+    rerun = a_job(document=first.document, options=first.options, rerun_of=first.job_id)
+
+    assert dispatch.commit(rerun).id == store.get(rerun.id).id
 
 
 def test_what_is_not_named_is_as_it_was(client: FlaskClient) -> None:
