@@ -20,6 +20,7 @@ from hybrid_ocr_api import (
     health,
     jobs,
     metrics,
+    openapi,
     reference,
     request_context,
     slow_clients,
@@ -84,6 +85,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     app.register_blueprint(batches.blueprint)
     app.register_blueprint(reference.blueprint)
     access.check(app)
+    openapi.check(app)
     return app
 
 

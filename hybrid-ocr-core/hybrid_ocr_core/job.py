@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,9 @@ from enum import StrEnum
 from hybrid_ocr_core.options import JobOptions
 
 Clock = Callable[[], dt.datetime]
+
+#: An id of a job, a batch or an upload, as ``uuid4().hex`` makes it.
+ID = re.compile("[0-9a-f]{32}")
 
 DEFAULT_TENANT = "default"
 #: No job is kept for longer after its end.

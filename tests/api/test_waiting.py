@@ -432,6 +432,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         ("", "wait=soon", [], None),
         ("", "waiting=3, handling=lenient", [], None),
         ("?wait=3", "wait=20", [3], None),
+        ("?wait=3&wait=soon", None, [3], None),
+        ("?wait=3&other=1&other=2", None, [3], None),
     ],
 )
 def test_how_long_to_wait_is_said_in_the_query_or_as_a_preference(

@@ -344,6 +344,29 @@ def test_the_same_rerun_under_the_same_key_is_the_same_job(client: FlaskClient, 
     assert len(clients.s3.list_objects_v2(Bucket="hybrid-ocr")["Contents"]) == 2
 
 
+@pytest.mark.failure(5)
+def test_who_heard_no_answer_learns_of_the_rerun_though_the_first_job_is_gone(
+    client: FlaskClient, clock: FakeClock, drain: Callable[[], None]
+) -> None:
+    erased, expired = _submit(client), _submit(client, retention_days="1")
+    drain()
+    headers = [{"Idempotency-Key": "again-7"}, {"Idempotency-Key": "again-8"}]
+    made = [
+        client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": 9}, headers=key).get_json()["job_id"]
+        for job, key in zip((erased, expired), headers, strict=True)
+    ]
+
+    client.delete(f"/jobs/{erased.job_id}")
+    clock.advance(2 * 24 * 3600)
+
+    assert client.get(f"/jobs/{expired.job_id}").status_code == 410
+    for job, key, job_id in zip((erased, expired), headers, made, strict=True):
+        again = client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": 9}, headers=key)
+        assert (again.status_code, again.get_json()["job_id"]) == (202, job_id)
+        other = client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": None}, headers=key)
+        assert _refused(other) == (422, "idempotency_mismatch")
+
+
 def test_another_rerun_under_the_same_key_is_refused(client: FlaskClient) -> None:
     jobs = [_submit(client), _submit(client)]
     key = {"Idempotency-Key": "again-7"}
