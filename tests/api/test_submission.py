@@ -74,7 +74,7 @@ def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:
 def test_a_file_that_came_as_text_is_missing(client: FlaskClient, path: str) -> None:
     response = client.post(path, data={"file": "scan.pdf"}, content_type="multipart/form-data")
 
-    assert _code(response) == (400, "file_missing")
+    assert code_of(response) == (400, "file_missing")
     assert "came as text" in response.get_json()["detail"]
 
 
