@@ -233,7 +233,7 @@ def test_a_backlog_of_one_tenant_hides_no_event_of_another(
     agenda = Agenda()
 
     with Couriers(courier, store.events, agenda, look_seconds=0.05):
-        _wait(lambda: other in agenda._at)
+        until(lambda: other in agenda._at)
 
 
 def test_an_agenda_takes_the_sooner_of_two_times_and_the_next_first() -> None:
