@@ -23,8 +23,11 @@ from hybrid_ocr_api import (
 )
 from hybrid_ocr_api.auth import caller
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
+from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable, WebhookUnderWay
 from hybrid_ocr_core.job import Job, JobId
+
+#: What a try takes at most, and a little.
+_TRY_SECONDS = 30
 
 blueprint = Blueprint("jobs", __name__)
 
@@ -169,8 +172,10 @@ def redeliver(job_id: str) -> tuple[Response, int]:
     assert job.webhook_url is not None
     # Who asks for it wants it tried, whatever the receiver said before.
     parts.endpoints.welcome(job.tenant, job.webhook_url)
-    # A crash here leaves the event as it was. One that is being sent at this moment is told anyway.
-    parts.jobs.events.redeliver(events[-1].id)
+    # A crash here leaves the event as it was.
+    if not parts.jobs.events.redeliver(events[-1].id):
+        # What comes of the try under way, nobody knows yet: it may have been the last one.
+        raise WebhookUnderWay(retry_after=_TRY_SECONDS)
     return jsonify(webhook_view.render(job, parts.jobs.events.of(job.id))), HTTPStatus.ACCEPTED
 
 

@@ -84,6 +84,8 @@ _ALWAYS_WITH = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
+#: Status of an error -> headers that it has with some of its codes.
+_AT_TIMES_WITH = {HTTPStatus.CONFLICT: ("Retry-After",)}
 #: Of every answer to a caller who is known, if there is a limit.
 _RATE = ("RateLimit", "RateLimit-Policy")
 
@@ -206,7 +208,9 @@ class _Refusals:
         if name not in self.drawn:
             self.drawn[name] = {
                 "description": "; or: ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes),
-                "headers": _headers(("X-Request-Id", *_ALWAYS_WITH.get(status, ())), common),
+                "headers": _headers(
+                    ("X-Request-Id", *_ALWAYS_WITH.get(status, ())), (*_AT_TIMES_WITH.get(status, ()), *common)
+                ),
                 "content": {
                     PROBLEM: {
                         "schema": {

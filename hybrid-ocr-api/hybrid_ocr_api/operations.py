@@ -157,7 +157,7 @@ OPERATIONS = {
     "jobs.redeliver": Operation(
         tag="webhooks",
         answers={HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=_WEBHOOK)},
-        refusals=_ABSENT,
+        refusals=(*_ABSENT, "webhook_under_way"),
     ),
     "uploads.create": Operation(
         tag="uploads",
