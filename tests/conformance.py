@@ -26,9 +26,10 @@ from referencing.jsonschema import DRAFT202012
 from requests.structures import CaseInsensitiveDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from hybrid_ocr_api import openapi
+from hybrid_ocr_api import answers, openapi
 
 _URN = "urn:document"
 #: Of every response, whatever it says: of HTTP itself, and for browsers.
@@ -125,7 +126,7 @@ class Conformance:
             _demand("Allow" in answered.headers and not answered.body, answered, "OPTIONS tells Allow, and no more")
             return
         method = "get" if answered.method == "HEAD" else answered.method.lower()
-        path = openapi.path_of(rule)
+        path = path_of(rule)
         if answered.method == "OPTIONS":
             method = next(iter(self._document["paths"][path]))
         operation = self._document["paths"].get(path, {}).get(method)
@@ -137,7 +138,7 @@ class Conformance:
         refused = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
         _demand(answered.status in {status, *refused}, answered, f"{status} is right where there is no route")
         if answered.method != "HEAD":
-            self._check_body(answered, {openapi.PROBLEM: None}, ("components", "schemas", "Problem"))
+            self._check_body(answered, {answers.PROBLEM: None}, ("components", "schemas", "Problem"))
         if answered.status == HTTPStatus.METHOD_NOT_ALLOWED:
             _demand("Allow" in answered.headers, answered, "Allow is missing")
 
@@ -185,6 +186,11 @@ class Conformance:
         for part in place:
             found = found.get(part, {})
         return found or None
+
+
+def path_of(rule: Rule) -> str:
+    """The path of a route as OpenAPI spells it."""
+    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", str(rule.rule))
 
 
 @cache

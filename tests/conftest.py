@@ -23,6 +23,9 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from hybrid_ocr_api import create_app, identities, quotas
+from hybrid_ocr_api.access import Scope
+from hybrid_ocr_api.key_office import KeyOffice
+from hybrid_ocr_api.key_store import KeyStore
 from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import ApiSettings, RetentionSettings, TenantLimits
@@ -45,6 +48,7 @@ from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.settings import AwsSettings, WebhookSettings
 from tests.builders import LEASE, FakeClock
 from tests.conformance import CheckedClient
+from tests.receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parent.parent
 # Every test, whichever way it comes by an application.
@@ -221,7 +225,7 @@ def app(
         documents=documents,
         dispatch=dispatch,
         endpoints=endpoints,
-        waiting=Waiting(store.stages),
+        waiting=Waiting(store.standings),
         patience=Patience(queue.depth, clock, run=lambda call: call()),
         clock=clock,
     )
@@ -234,3 +238,19 @@ def client(app: Flask) -> FlaskClient:
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = KEY
     return client
+
+
+@pytest.fixture
+def other_client(app: Flask, clients: AwsClients, aws_settings: AwsSettings, clock: FakeClock) -> FlaskClient:
+    """That of another tenant, with a key of the table."""
+    office = KeyOffice(store=KeyStore(clients.dynamodb, aws_settings.table, clock), clock=clock)
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"], _ = office.create(tenant="globex", scopes=frozenset({Scope.ADMIN}), label="")
+    return client
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Of webhooks, on this machine."""
+    with receiving() as found:
+        yield found

@@ -20,6 +20,7 @@ from hybrid_ocr_api import (
     health,
     jobs,
     metrics,
+    openapi,
     reference,
     request_context,
     slow_clients,
@@ -84,6 +85,7 @@ def create_app(settings: ApiSettings, services: Services | None = None) -> Flask
     app.register_blueprint(batches.blueprint)
     app.register_blueprint(reference.blueprint)
     access.check(app)
+    openapi.check(app)
     return app
 
 
@@ -107,7 +109,7 @@ def _connect(settings: ApiSettings) -> Services:
         dispatch=Dispatch(jobs, queue, places, contents if settings.deduplicate else None),
         documents=DocumentStore(clients.s3, settings.aws.bucket, clients.s3_public),
         endpoints=EndpointStore(clients.dynamodb, settings.aws.table, default_secrets=settings.webhooks.secrets),
-        waiting=Waiting(jobs.stages),
+        waiting=Waiting(jobs.standings),
         patience=Patience(queue.depth),
     )
 

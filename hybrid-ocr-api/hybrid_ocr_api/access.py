@@ -62,6 +62,11 @@ def known_scopes(words: Iterable[object]) -> frozenset[Scope]:
     return frozenset(scope for scope in Scope if scope.value in words)
 
 
+def is_open(endpoint: str | None, *, metrics_open: bool) -> bool:
+    """May anybody ask this? The metrics are for admins, unless the operator opens them."""
+    return endpoint in OPEN_ENDPOINTS or (metrics_open and endpoint == "metrics.show")
+
+
 def check(app: Flask) -> None:
     """Raises RuntimeError unless each route is open or demands a scope."""
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}

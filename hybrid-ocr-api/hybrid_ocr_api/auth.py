@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from hybrid_ocr_api.access import OPEN_ENDPOINTS, SCOPES, Caller
+from hybrid_ocr_api.access import SCOPES, Caller, is_open
 from hybrid_ocr_api.rate_limit import SECONDS, Window
 from hybrid_ocr_api.refusals import Forbidden, RateLimited
 from hybrid_ocr_api.services import services
@@ -21,7 +21,7 @@ def let_in() -> None:
         Unavailable: nobody can tell now.
     """
     # An unknown path has no endpoint, and tells a stranger nothing.
-    if _is_open():
+    if is_open(_endpoint(), metrics_open=services().settings.metrics_open):
         return
     g.caller = services().identities.caller_of(request.headers.get("x-api-key"), request.headers.get("Authorization"))
     g.window = services().quotas.count_request(g.caller.tenant)
@@ -41,14 +41,6 @@ def tell_rate(response: Response) -> Response:
             # Before that it would only be refused.
             response.headers["Retry-After"] = str(max(window.seconds, int(response.headers["Retry-After"])))
     return response
-
-
-def _is_open() -> bool:
-    """May anybody send this request? The metrics are for admins, unless the operator opens them."""
-    endpoint = _endpoint()
-    if endpoint == "metrics.show":
-        return services().settings.metrics_open
-    return endpoint in OPEN_ENDPOINTS
 
 
 def _endpoint() -> str | None:

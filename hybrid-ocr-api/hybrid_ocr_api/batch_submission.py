@@ -52,7 +52,7 @@ def submit(
     request = None
     if key is not None:
         contents = (file.document.sha256 if isinstance(file, Upload) else file for file in files)
-        request = idempotency.keyed(key, wishes, contents, tenant=tenant, operation="batches", at=parts.clock())
+        request = idempotency.keyed(key, wishes.fields, contents, tenant=tenant, operation="batches", at=parts.clock())
         parts.keys.check(request)
     batch_id = BatchId(tenant=tenant, batch_id=uuid.uuid4().hex)
     ids = [JobId(tenant=tenant, job_id=uuid.uuid4().hex) for _ in files]

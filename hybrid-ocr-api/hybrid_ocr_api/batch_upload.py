@@ -12,6 +12,7 @@ from werkzeug.wsgi import get_input_stream
 
 from hybrid_ocr_api import uploads
 from hybrid_ocr_api.archives import Member, Unpacking
+from hybrid_ocr_api.forms import JobForm
 from hybrid_ocr_api.settings import ApiSettings
 from hybrid_ocr_api.spool import Part, Spool
 from hybrid_ocr_api.unzip import Limits
@@ -25,7 +26,7 @@ _FORM_BYTES = 256 << 10
 _HEADER_BYTES_A_FILE = 1 << 10
 _MOST_FIELDS = 20
 
-Form = ImmutableMultiDict[str, str]
+_NO_FILE = "send the documents as multipart fields 'file', as in: curl -F file=@a.pdf -F file=@b.zip"
 
 
 class Received(NamedTuple):
@@ -35,17 +36,16 @@ class Received(NamedTuple):
     part: Part
 
 
-def read_request(request: Request, spool: Spool, settings: ApiSettings) -> tuple[Form, list[Received]]:
+def read_request(request: Request, spool: Spool, settings: ApiSettings) -> tuple[JobForm, list[Received]]:
     """Take the form apart: its fields, and its parts named ``file``.
 
     Raises:
         FileMissing: there is none of these.
         FileTooLarge: there are more than a batch may hold.
-        BadRequest: a file part has another name, and would be lost.
+        BadRequest: a file part has another name, and would be lost; or as ``uploads.read_fields``.
         Unavailable: the disk is full.
     """
-    if request.mimetype != "multipart/form-data":
-        raise _nothing()  # unread: the parser would take a form of another kind into memory as a whole
+    uploads.refuse_other_forms(request.mimetype, _NO_FILE)
     # Other routes take smaller bodies with fewer parts. Too long a body is refused before it is read. The parser is our
     # own because the usual one keeps each part up to 500 kB in memory.
     overhead = _FORM_BYTES + _HEADER_BYTES_A_FILE * settings.max_batch_files
@@ -66,16 +66,11 @@ def read_request(request: Request, spool: Spool, settings: ApiSettings) -> tuple
     for name in files:
         if name != "file":
             raise BadRequest(f"send every file as the multipart field 'file'; there is one named {name[:32]!r}")
+    asked = uploads.read_fields(form)
     parts = files.getlist("file")
     if not parts:
-        raise _nothing()
-    return ImmutableMultiDict(form), [
-        Received(uploads.clean_name(part.filename), cast("Part", part.stream)) for part in parts
-    ]
-
-
-def _nothing() -> FileMissing:
-    return FileMissing("send the documents as multipart fields 'file', as in: curl -F file=@a.pdf -F file=@b.zip")
+        raise FileMissing(_NO_FILE)
+    return asked, [Received(uploads.clean_name(part.filename), cast("Part", part.stream)) for part in parts]
 
 
 class _Form:

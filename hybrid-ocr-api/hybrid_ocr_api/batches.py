@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from hybrid_ocr_api import batch_submission, batch_upload, batch_view, idempotency, submission
+from hybrid_ocr_api.answers import FILES, WISHES, Answer, Answers
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.contract import api
+from hybrid_ocr_api.forms import BatchSubmission, SubmissionHeaders
+from hybrid_ocr_api.schemas import BatchView
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.spool import Spool
 from hybrid_ocr_api.uploads import Upload
 from hybrid_ocr_core.batch import Batch, BatchId
 from hybrid_ocr_core.errors import BatchNotFound, KeyUsed
-from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.job import ID, Job, JobId
 
 blueprint = Blueprint("batches", __name__)
 
-_BATCH_ID = re.compile(r"[0-9a-f]{32}")
 #: Asking reads every job, so a large batch is to be asked about less often.
 _FILES_A_SECOND_OF_WAITING = 100
 
 
 @blueprint.post("/batches")
-def create() -> tuple[Response, int]:
+@api.validate(
+    form=BatchSubmission,
+    resp=Answers(
+        {
+            HTTPStatus.ACCEPTED: Answer(
+                meaning="Accepted, whatever became of single files.",
+                body=BatchView,
+                headers=("Location",),
+                at_times=("Retry-After", "Idempotent-Replayed"),
+                links={"batches_show": "batch_id"},
+            )
+        },
+        *FILES,
+        *WISHES,
+    ),
+    tags=("batches",),
+)
+def create(headers: SubmissionHeaders) -> tuple[Response, int]:
     """Accept a batch: 202 once it is committed, whatever became of single files, and again under the same key."""
     parts = services()
-    key = idempotency.read_key(request)
+    key = idempotency.read_key(headers)
     tenant = caller().tenant
     with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
         parts.quotas.check(tenant)
     with Spool(most_parts=parts.settings.max_batch_files) as spool:
-        form, received = batch_upload.read_request(request, spool, parts.settings)
-        wishes = submission.read_wishes(parts, tenant, form)
+        asked, received = batch_upload.read_request(request, spool, parts.settings)
+        wishes = submission.read_wishes(parts, tenant, asked)
         files = batch_upload.read_files(received, spool, parts.settings)
         with idempotency.passing_replays(parts, tenant=tenant, operation="batches", key=key):
             parts.quotas.check_jobs(tenant, sum(isinstance(file, Upload) for file in files))
-        headers = {}
+        replayed = {}
         try:
             batch, jobs = batch_submission.submit(parts, tenant=tenant, files=files, wishes=wishes, key=key)
         except KeyUsed as used:
             batch, jobs = _find(used.made)
-            headers = idempotency.REPLAYED
+            replayed = idempotency.REPLAYED
     response = _answer(batch, jobs)
-    response.headers.update(headers)
+    response.headers.update(replayed)
     response.headers["Location"] = url_for("batches.show", batch_id=batch.id.batch_id)
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/batches/<batch_id>")
+@api.validate(
+    resp=Answers({HTTPStatus.OK: Answer(meaning="The batch.", body=BatchView, at_times=("Retry-After",))}, "not_found"),
+    tags=("batches",),
+)
 def show(batch_id: str) -> Response:
     """What became of each file, as its job says at this moment."""
-    if not _BATCH_ID.fullmatch(batch_id):
+    if not ID.fullmatch(batch_id):
         raise BatchNotFound("there is no such batch")
     return _answer(*_find(batch_id))
 

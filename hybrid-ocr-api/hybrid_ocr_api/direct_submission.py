@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import re
 import uuid
 
 from hybrid_ocr_api import submission, uploads
@@ -29,10 +28,8 @@ from hybrid_ocr_core.errors import (
     UploadNotFound,
     UploadUsed,
 )
-from hybrid_ocr_core.job import Document, Job, JobId
+from hybrid_ocr_core.job import ID, Document, Job, JobId
 from hybrid_ocr_core.logs import log_context
-
-_UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def submit(parts: Services, *, tenant: str, upload_id: str, wishes: Wishes, key: str | None = None) -> Job:
@@ -46,7 +43,7 @@ def submit(parts: Services, *, tenant: str, upload_id: str, wishes: Wishes, key:
         IdempotencyMismatch: another request was.
     """
     now = parts.clock()
-    if not _UPLOAD_ID.fullmatch(upload_id):
+    if not ID.fullmatch(upload_id):
         raise UploadNotFound("there is no such upload")
     upload = parts.uploads.get(UploadId(tenant=tenant, upload_id=upload_id))
     _refuse_used(parts, upload, wishes, key, now)

@@ -10,8 +10,11 @@ from http import HTTPStatus
 from flask import Blueprint, Request, Response, jsonify, request
 
 from hybrid_ocr_api import json_form
+from hybrid_ocr_api.answers import Answer, Answers
 from hybrid_ocr_api.auth import caller
-from hybrid_ocr_api.forms import UploadAnnouncement, validate
+from hybrid_ocr_api.contract import api
+from hybrid_ocr_api.forms import UploadAnnouncement
+from hybrid_ocr_api.schemas import UploadView
 from hybrid_ocr_api.services import services
 from hybrid_ocr_api.uploads import clean_name
 from hybrid_ocr_core import media
@@ -25,6 +28,17 @@ blueprint = Blueprint("uploads", __name__)
 
 
 @blueprint.post("/uploads")
+@api.validate(
+    json=UploadAnnouncement,
+    resp=Answers(
+        {HTTPStatus.CREATED: Answer(meaning="A form to send the file by.", body=UploadView)},
+        "file_empty",
+        "file_too_large",
+        "unsupported_media_type",
+        "quota_exceeded",
+    ),
+    tags=("uploads",),
+)
 def create() -> tuple[Response, int]:
     """Give a form by which one file of this very size and type can be sent to S3."""
     parts = services()
@@ -55,7 +69,7 @@ def read_announcement(request: Request, *, tenant: str, max_bytes: int, now: dt.
         BadRequest: that is no ``UploadAnnouncement``.
         FileEmpty, FileTooLarge, UnsupportedMediaType: as when the file itself were sent.
     """
-    said = validate(UploadAnnouncement, json_form.body_of(request))
+    said = json_form.read(request, UploadAnnouncement)
     if said.media_type not in media.MEDIA_TYPES:
         raise UnsupportedMediaType(f"media_type: one of {', '.join(media.MEDIA_TYPES)}")
     if not said.bytes:

@@ -10,17 +10,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
+from werkzeug.datastructures import MultiDict
 
 from hybrid_ocr_core.errors import DOCUMENT_CODES, BadRequest
-from hybrid_ocr_core.job import LONGEST_RETENTION_DAYS, JobStatus, Lane, Triage
+from hybrid_ocr_core.job import ID, LONGEST_RETENTION_DAYS, Job, JobStatus, Lane, Triage
 from hybrid_ocr_core.media import MEDIA_TYPES
-from hybrid_ocr_core.options import OUTPUTS, Mode
+from hybrid_ocr_core.options import OUTPUTS, PAGES, Mode
+from hybrid_ocr_core.webhook_url import LONGEST_URL
 
 _LANGUAGE = "[A-Za-z][A-Za-z0-9_]{1,30}"
 _OUTPUT = f"(?:{'|'.join(OUTPUTS)})"
-_PAGES = "[1-9][0-9]{0,5}(?:-[1-9][0-9]{0,5})?"
 _Form = TypeVar("_Form", bound=BaseModel)
 
 
@@ -40,7 +41,7 @@ def languages_pattern(language: str) -> str:
     return _joined(language, "[+, ]+")
 
 
-ID_PATTERN = "^[0-9a-f]{32}$"
+ID_PATTERN = f"^{ID.pattern}$"
 MOST_JOBS = 100
 #: With quotation marks, as the draft has it, or without, as most clients send it.
 IDEMPOTENCY_KEY = '(?:"[A-Za-z0-9_.:-]{1,255}"|[A-Za-z0-9_.:-]{1,255})'
@@ -53,6 +54,18 @@ def _digits(given: object) -> object:
     if isinstance(given, str) and not re.fullmatch("[0-9]{0,9}", given):
         raise ValueError("a whole number")
     return given
+
+
+def _first(given: object) -> object:
+    """Of a parameter that is given more than once."""
+    return given[0] if isinstance(given, list) else given
+
+
+def _key(given: object) -> object:
+    key = str(given).strip()
+    if not re.fullmatch(IDEMPOTENCY_KEY, key):
+        raise ValueError("1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
+    return key
 
 
 def _number(given: object) -> object:
@@ -93,7 +106,7 @@ _Outputs = Annotated[
 _Pages = Annotated[
     str,
     Field(
-        pattern=_joined(_PAGES, " *, *"),
+        pattern=_joined(PAGES, " *, *"),
         max_length=1000,
         description="Pages and ranges that run upwards; none: all.",
         examples=["1-5,9"],
@@ -115,7 +128,7 @@ _ClientReference = Annotated[
 _WebhookUrl = Annotated[
     str,
     Field(
-        max_length=2048,
+        max_length=LONGEST_URL,
         description="Is told when the job has ended: https, port 443 or 8443, a public address.",
         examples=["https://example.com/ocr"],
         json_schema_extra={"format": "webhook-url"},
@@ -144,11 +157,29 @@ class JobForm(Form):
         _SourceDays | Literal[""], Field(description=_SOURCE_KEPT, examples=[14]), BeforeValidator(_digits)
     ] = ""
 
+    @classmethod
+    def of(cls, job: Job) -> JobForm:
+        """The form by which a job could have been submitted."""
+        return cls.model_construct(
+            **job.options.spelled(),
+            priority=job.lane,
+            client_reference=job.client_reference or "",
+            webhook_url=job.webhook_url or "",
+            retention_days=job.retention.days,
+            source_retention_days=job.retention.source_days,
+        )
+
 
 class JobSubmission(JobForm):
     """A document, and what is asked for."""
 
-    file: Annotated[bytes, Field(description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name.")]
+    file: Annotated[
+        bytes,
+        Field(
+            description="PDF, JPEG, PNG, TIFF, BMP, GIF or WebP: told by content, not by name."
+            " `upload_id` may stand in its place."
+        ),
+    ]
 
 
 class BatchSubmission(JobForm):
@@ -157,8 +188,8 @@ class BatchSubmission(JobForm):
     file: Annotated[list[bytes], Field(min_length=1, description="Documents, and ZIP archives of documents.")]
 
 
-class JobOptions(Form):
-    """The fields of a form in JSON. null is as good as nothing."""
+class JobFields(Form):
+    """The fields of a form in JSON, at most 64 kB. null is as good as nothing."""
 
     languages: _Languages | list[Annotated[str, Field(pattern=f"^{_LANGUAGE}$")]] | None = None
     mode: _Mode | None = None
@@ -172,9 +203,22 @@ class JobOptions(Form):
         None
     )
 
+    def form(self) -> JobForm:
+        """The fields that are named, as a form has them: null is empty there."""
+        named = self.model_dump(exclude_unset=True, include=set(JobForm.model_fields))
+        return JobForm.model_construct(**{name: _in_a_form(name, value) for name, value in named.items()})
 
-class UploadSubmission(JobOptions):
-    """What was sent to S3, and what is asked for."""
+
+def _in_a_form(name: str, value: Any) -> Any:  # noqa: ANN401 - of any field
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value) if name == "pages" else value
+
+
+class UploadSubmission(JobFields):
+    """What was sent to S3, and what is asked for: at most 64 kB."""
 
     # That it is missing, has a code of its own.
     model_config = ConfigDict(json_schema_extra={"required": ["upload_id"]})
@@ -183,7 +227,7 @@ class UploadSubmission(JobOptions):
 
 
 class UploadAnnouncement(Form):
-    """The file that is to be sent to S3."""
+    """The file that is to be sent to S3: at most 64 kB."""
 
     filename: Annotated[str, Field(examples=["scan.pdf"])]
     #: That there are none, has a code of its own; and so has another media type.
@@ -227,6 +271,14 @@ class ListQuery(Form):
     #: What is wrong with one, has a code of its own.
     cursor: Annotated[str, Field(description="The `next_cursor` of the page before, with the same filters.")] = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _once(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name, value in given.items():
+            if isinstance(value, list):
+                raise BadRequest(f"parameter {name[:32]!r} is given more than once")
+        return given
+
 
 class JobQuery(Form):
     """How long to wait for news of a job."""
@@ -243,10 +295,17 @@ class JobQuery(Form):
             examples=[20],
         ),
         BeforeValidator(_digits),
+        BeforeValidator(_first),
     ] = 0
 
 
-class JobHeaders(Form):
+class Headers(Form):
+    """Superclass of those that leave all others to others."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class JobHeaders(Headers):
     """What a client says of the state that it knows."""
 
     prefer: Annotated[
@@ -262,7 +321,7 @@ class JobHeaders(Form):
     ] = ""
 
 
-class SubmissionHeaders(Form):
+class SubmissionHeaders(Headers):
     """What makes a request safe to be sent again."""
 
     idempotency_key: Annotated[
@@ -273,11 +332,12 @@ class SubmissionHeaders(Form):
             description="A new one for each new request. The same request with it gets the same answer, for 7 days.",
             examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
         ),
+        BeforeValidator(_key),
     ] = ""
 
 
-def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:
-    """What a client sent.
+def validate(kind: type[_Form], given: Mapping[str, Any], *, beside: Iterable[str] = ()) -> _Form:
+    """What a client sent; ``beside`` are names that are known, too, and were taken out before.
 
     Raises:
         BadRequest: it is not as the type wants it; says what is wrong with the first such member, and what is right.
@@ -285,17 +345,29 @@ def validate(kind: type[_Form], given: Mapping[str, Any]) -> _Form:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise BadRequest(_tell(kind, error.errors(include_url=False)[0])) from error
+        raise BadRequest(_tell(kind, beside, error.errors(include_url=False)[0])) from error
 
 
-def _tell(kind: type[BaseModel], error: ErrorDetails) -> str:
+def once_each(given: MultiDict[str, str], what: str) -> dict[str, str]:
+    """Names and values; ``what`` is the word for one of them.
+
+    Raises:
+        BadRequest: a name stands there more than once.
+    """
+    for name in given:
+        if len(given.getlist(name)) > 1:
+            raise BadRequest(f"{what} {name[:32]!r} is given more than once")
+    return given.to_dict()
+
+
+def _tell(kind: type[BaseModel], beside: Iterable[str], error: ErrorDetails) -> str:
     """The error in our words; what was sent is repeated as far as it is short."""
     name, sent = str(error["loc"][0])[:32], str(error["input"])[:32]
     if error["type"] == "extra_forbidden":
-        return f"{name!r} is unknown; known are: {', '.join(sorted(kind.model_fields))}"
+        return f"{name!r} is unknown; known are: {', '.join(sorted([*kind.model_fields, *beside]))}"
     if error["type"] == "enum":
         return f"{name}: {sent!r} is unknown; known are: {error['ctx']['expected']}"
-    examples = kind.model_fields[name].examples
-    if error["type"] == "string_pattern_mismatch" and examples:
-        return f"{name}: {sent!r} is not understood; write it like {examples[0]}"
+    field = kind.model_fields.get(name)
+    if error["type"] == "string_pattern_mismatch" and field is not None and field.examples:
+        return f"{name}: {sent!r} is not understood; write it like {field.examples[0]}"
     return f"{name}: {error['msg'].removeprefix('Value error, ')}"

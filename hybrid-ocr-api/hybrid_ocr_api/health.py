@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify
 
+from hybrid_ocr_api.answers import Answer, Answers
+from hybrid_ocr_api.contract import api
+from hybrid_ocr_api.schemas import Health, Readiness
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import Unavailable
 
@@ -13,12 +17,25 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/health")
+@api.validate(
+    resp=Answers({HTTPStatus.OK: Answer(meaning="It lives.", body=Health)}, is_open=True), tags=("operation",)
+)
 def health() -> Response:
     """Alive."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/ready")
+@api.validate(
+    resp=Answers(
+        {
+            HTTPStatus.OK: Answer(meaning="All of them answer.", body=Readiness),
+            HTTPStatus.SERVICE_UNAVAILABLE: Answer(meaning="One does not.", body=Readiness),
+        },
+        is_open=True,
+    ),
+    tags=("operation",),
+)
 def ready() -> tuple[Response, int]:
     """Ready when bucket, table and queue answer; 503 names the one that does not."""
     parts = services()

@@ -1,7 +1,8 @@
 """The header ``Idempotency-Key``: a client that got no answer sends its request again, and gets the same job.
 
 As in draft-ietf-httpapi-idempotency-key-header, but the key may also come without quotation marks, as most clients send
-it. What tells requests apart is what they ask for: a multipart body has another boundary each time it is sent.
+it. What tells requests apart is the fields as they were sent, and the contents: not the body, for a multipart body has
+another boundary each time it is sent; and not what the fields mean here, for a default may be another one by then.
 """
 
 from __future__ import annotations
@@ -10,50 +11,37 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 
-from flask import Request
-
-from hybrid_ocr_api.forms import IDEMPOTENCY_KEY
+from hybrid_ocr_api.forms import SubmissionHeaders
 from hybrid_ocr_api.refusals import QuotaExceeded
 from hybrid_ocr_api.services import Services
-from hybrid_ocr_api.uploads import Wishes
 from hybrid_ocr_core.batch import Refusal
-from hybrid_ocr_core.errors import BadRequest
 from hybrid_ocr_core.idempotency import KeyedRequest
-
-_KEY = re.compile(IDEMPOTENCY_KEY)
 
 #: Headers of an answer that tells what an earlier request made.
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-def read_key(request: Request) -> str | None:
-    """The key of a request, if it has one.
-
-    Raises:
-        BadRequest: it is malformed, or there are several.
-    """
-    header = request.headers.get("Idempotency-Key")
-    if header is None:
-        return None
-    key = header.strip()
-    if not _KEY.fullmatch(key):
-        raise BadRequest("Idempotency-Key: 1 to 255 of A-Z a-z 0-9 _ . : - with or without quotation marks around them")
-    return key.strip('"')
+def read_key(headers: SubmissionHeaders) -> str | None:
+    """The key of a request, if it has one."""
+    return headers.idempotency_key.strip('"') or None
 
 
 def keyed(
-    key: str, wishes: Wishes, contents: Iterable[str | Refusal], *, tenant: str, operation: str, at: dt.datetime
+    key: str,
+    fields: Mapping[str, object],
+    contents: Iterable[str | Refusal],
+    *,
+    tenant: str,
+    operation: str,
+    at: dt.datetime,
 ) -> KeyedRequest:
-    """A request under a key. It is told from others by all that its client asks for, and by the contents in their
-    order: the SHA-256 of each document, whose name may change, or why it is none; or the job that is run again.
+    """A request under a key. It is told from others by its fields, and by the contents in their order: the SHA-256 of
+    each document, whose name may change, or why it is none; or the job that is run again.
     """
-    asked = {name: value for name, value in asdict(wishes).items() if value is not None}
     sent = [content if isinstance(content, str) else [content.filename, content.code] for content in contents]
-    fingerprint = hashlib.sha256(json.dumps([asked, sent], sort_keys=True).encode()).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps([fields, sent], sort_keys=True).encode()).hexdigest()
     return KeyedRequest(tenant=tenant, operation=operation, key=key, fingerprint=fingerprint, at=at)
 
 

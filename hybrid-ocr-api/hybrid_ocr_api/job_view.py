@@ -31,6 +31,7 @@ def entry(job: Job, location: str) -> JobEntry:
 
 def _state(job: Job) -> JobState:
     result = job.result
+    options = job.options.spelled()
     return {
         "job_id": job.job_id,
         "status": job.status,
@@ -41,12 +42,7 @@ def _state(job: Job) -> JobState:
         "client_reference": job.client_reference,
         "batch_id": job.batch_id,
         "rerun_of": job.rerun_of,
-        "options": {
-            "languages": "+".join(job.options.languages),
-            "mode": job.options.mode,
-            "outputs": ",".join(job.options.outputs),
-            "pages": str(job.options.pages) or None,
-        },
+        "options": {**options, "pages": options["pages"] or None},
         "retention": {
             "days": job.retention.days,
             "source_days": job.retention.source_days,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, redirect, request, url_for
@@ -14,36 +14,63 @@ from hybrid_ocr_api import (
     direct_submission,
     idempotency,
     job_view,
+    json_form,
     listing,
     long_poll,
-    rerunning,
     submission,
     uploads,
     webhook_view,
 )
+from hybrid_ocr_api.answers import ABSENT, FILES, TEXT, WISHES, Answer, Answers
 from hybrid_ocr_api.auth import caller
+from hybrid_ocr_api.contract import api
+from hybrid_ocr_api.forms import (
+    JobFields,
+    JobHeaders,
+    JobQuery,
+    JobSubmission,
+    ListQuery,
+    SubmissionHeaders,
+    UploadSubmission,
+)
+from hybrid_ocr_api.schemas import JobList, JobView, Page, WebhookView
 from hybrid_ocr_api.services import services
 from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable, WebhookUnderWay
-from hybrid_ocr_core.job import Job, JobId
+from hybrid_ocr_core.job import ID, Job, JobId
 
 #: What a try takes at most, and a little.
 _TRY_SECONDS = 30
 
 blueprint = Blueprint("jobs", __name__)
 
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
+_SUBMITTED = Answer(
+    meaning="Accepted.",
+    body=JobView,
+    headers=("Location",),
+    at_times=("Retry-After", "Idempotent-Replayed"),
+    links={"jobs_show": "job_id", "jobs_erase": "job_id"},
+)
+_SHOWN = Answer(meaning="The job.", body=JobView, headers=("ETag",), at_times=("Retry-After", "Preference-Applied"))
 
 
 @blueprint.post("/jobs")
-def create() -> tuple[Response, int]:
+@api.validate(
+    form=JobSubmission,
+    json=UploadSubmission,
+    resp=Answers(
+        {HTTPStatus.ACCEPTED: _SUBMITTED}, *FILES, *WISHES, "upload_incomplete", "upload_used", "upload_expired"
+    ),
+    tags=("jobs",),
+)
+def create(headers: SubmissionHeaders) -> tuple[Response, int]:
     """Accept a document: 202 once it is committed, and again for the same request under the same key."""
     parts = services()
-    key = idempotency.read_key(request)
+    key = idempotency.read_key(headers)
     tenant = caller().tenant
     with idempotency.passing_replays(parts, tenant=tenant, operation="jobs", key=key):
         parts.quotas.check(tenant)
-    upload_id, form = uploads.read_form(request)
-    wishes = submission.read_wishes(parts, tenant, form)
+    upload_id, asked = uploads.read_form(request)
+    wishes = submission.read_wishes(parts, tenant, asked)
     if upload_id is not None:
         return _accepted(
             lambda: direct_submission.submit(parts, tenant=tenant, upload_id=upload_id, wishes=wishes, key=key)
@@ -53,15 +80,20 @@ def create() -> tuple[Response, int]:
 
 
 @blueprint.post("/jobs/<job_id>/rerun")
-def rerun(job_id: str) -> tuple[Response, int]:
+@api.validate(
+    json=JobFields,
+    resp=Answers({HTTPStatus.ACCEPTED: _SUBMITTED}, *WISHES, "source_gone", "file_too_large"),
+    tags=("jobs",),
+)
+def rerun(job_id: str, headers: SubmissionHeaders) -> tuple[Response, int]:
     """Read the document of a job again, with other options or the same, as a job of its own."""
     parts = services()
-    key = idempotency.read_key(request)
-    of = parts.jobs.get(_id(job_id))
+    key = idempotency.read_key(headers)
+    of = _id(job_id)
     with idempotency.passing_replays(parts, tenant=of.tenant, operation="reruns", key=key):
         parts.quotas.check(of.tenant)
-    wishes = submission.read_wishes(parts, of.tenant, rerunning.read_form(request, of))
-    return _accepted(lambda: submission.rerun(parts, of=of, wishes=wishes, key=key))
+    named = json_form.read(request, JobFields).form()
+    return _accepted(lambda: submission.rerun(parts, of=of, named=named, key=key))
 
 
 def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
@@ -75,46 +107,60 @@ def _accepted(submit: Callable[[], Job]) -> tuple[Response, int]:
     response.headers.update(headers)
     response.headers["Location"] = url_for("jobs.show", job_id=job.job_id)
     if not job.status.is_terminal:
-        response.headers["Retry-After"] = str(parts.patience.seconds(job.stage, may_ask=False))
+        response.headers["Retry-After"] = str(parts.patience.seconds(job.standing, may_ask=False))
     return response, HTTPStatus.ACCEPTED
 
 
 @blueprint.get("/jobs")
-def index() -> Response:
+@api.validate(
+    resp=Answers({HTTPStatus.OK: Answer(meaning="A page of the list.", body=JobList)}, "invalid_cursor"), tags=("jobs",)
+)
+def index(query: ListQuery) -> Response:
     """The jobs of the caller's tenant, newest first."""
     parts = services()
-    asked = listing.read(request.args, tenant=caller().tenant)
+    asked = listing.read(query, tenant=caller().tenant)
     page = parts.list.page(asked.tenant, asked.selection, limit=asked.limit, below=asked.below)
     entries = [job_view.entry(job, url_for("jobs.show", job_id=job.job_id)) for job in page.jobs]
     return jsonify({"jobs": entries, "next_cursor": asked.cursor(page.next) if page.next else None})
 
 
 @blueprint.get("/jobs/<job_id>")
-def show(job_id: str) -> Response:
+@api.validate(
+    resp=Answers(
+        {
+            HTTPStatus.OK: _SHOWN,
+            HTTPStatus.NOT_MODIFIED: replace(_SHOWN, meaning="It is still as the client knows it.", body=None),
+        },
+        *ABSENT,
+    ),
+    tags=("jobs",),
+)
+def show(job_id: str, query: JobQuery, headers: JobHeaders) -> Response:
     """Status, progress, result URLs; with ``wait``, as soon as they change."""
     parts = services()
     identity = _id(job_id)
-    wait, knows = long_poll.read(request), long_poll.known_versions(request)
-    stage = None
+    wait, knows = long_poll.read(query, headers), long_poll.known_versions(headers)
+    standing = None
     if wait.seconds:
         with parts.slots.given_back():
-            stage = parts.waiting.wait(identity, knows, wait.seconds)
-    if stage is not None:
+            standing = parts.waiting.wait(identity, knows, wait.seconds)
+    if standing is not None:
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
         job = parts.jobs.get(identity)
-        stage = job.stage
+        standing = job.standing
         parts.patience.learn(job)
         is_known = knows is not None and knows(job.version)
         response = Response(status=HTTPStatus.NOT_MODIFIED) if is_known else jsonify(job_view.render(job, parts))
-    response.set_etag(str(stage.version))
+    response.set_etag(str(standing.version))
     response.headers.update(wait.headers)
-    if not stage.status.is_terminal:
-        response.headers["Retry-After"] = str(parts.patience.seconds(stage))
+    if not standing.status.is_terminal:
+        response.headers["Retry-After"] = str(parts.patience.seconds(standing))
     return response
 
 
 @blueprint.delete("/jobs/<job_id>")
+@api.validate(resp=Answers({HTTPStatus.NO_CONTENT: Answer(meaning="Erased.")}, "not_found"), tags=("jobs",))
 def erase(job_id: str) -> tuple[str, int]:
     """Cancel if it runs, and erase: unreadable at once, the bytes gone within a lease and a sweep."""
     parts = services()
@@ -132,6 +178,19 @@ def erase(job_id: str) -> tuple[str, int]:
 
 
 @blueprint.get("/jobs/<job_id>/result.<output>")
+@api.validate(
+    resp=Answers(
+        {
+            HTTPStatus.SEE_OTHER: Answer(
+                meaning="Where the file is, for some minutes; no key is needed there.",
+                other_bodies={"text/html": TEXT},
+                headers=("Location",),
+            )
+        },
+        *ABSENT,
+    ),
+    tags=("results",),
+)
 def result(job_id: str, output: str) -> BaseResponse:
     """Redirect to a fresh presigned URL of one result file."""
     parts = services()
@@ -144,6 +203,7 @@ def result(job_id: str, output: str) -> BaseResponse:
 
 
 @blueprint.get("/jobs/<job_id>/pages/<int:number>")
+@api.validate(resp=Answers({HTTPStatus.OK: Answer(meaning="The page.", body=Page)}, *ABSENT), tags=("results",))
 def page(job_id: str, number: int) -> Response:
     """One page of the result, as the json has it. The json has one page a line, so memory stays flat."""
     job = _finished(job_id)
@@ -155,6 +215,10 @@ def page(job_id: str, number: int) -> Response:
 
 
 @blueprint.get("/jobs/<job_id>/webhook")
+@api.validate(
+    resp=Answers({HTTPStatus.OK: Answer(meaning="Each event, each try.", body=WebhookView)}, *ABSENT),
+    tags=("webhooks",),
+)
 def webhook(job_id: str) -> Response:
     """What its ``webhook_url`` was told, and when that is tried again."""
     job = _with_webhook(job_id)
@@ -162,6 +226,14 @@ def webhook(job_id: str) -> Response:
 
 
 @blueprint.post("/jobs/<job_id>/webhook/redeliver")
+@api.validate(
+    resp=Answers(
+        {HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=WebhookView)},
+        *ABSENT,
+        "webhook_under_way",
+    ),
+    tags=("webhooks",),
+)
 def redeliver(job_id: str) -> tuple[Response, int]:
     """Tell it once more, from the first try on: the same event, under the same id."""
     parts = services()
@@ -194,6 +266,6 @@ def _finished(job_id: str) -> Job:
 
 
 def _id(job_id: str) -> JobId:
-    if not _JOB_ID.fullmatch(job_id):
+    if not ID.fullmatch(job_id):
         raise JobNotFound("there is no such job")
     return JobId(tenant=caller().tenant, job_id=job_id)

@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from werkzeug.datastructures import MultiDict
-
-from hybrid_ocr_api import forms
 from hybrid_ocr_api.forms import ListQuery
 from hybrid_ocr_core.errors import BadRequest, InvalidCursor
 from hybrid_ocr_core.job import JobStatus, Lane, Triage
@@ -47,17 +44,13 @@ class Asked:
         return base64.urlsafe_b64encode(_seal(self.digest_of, place) + place.encode()).decode().rstrip("=")
 
 
-def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
+def read(asked: ListQuery, *, tenant: str) -> Asked:
     """Read the query of a URL.
 
     Raises:
-        BadRequest: something is unknown, malformed or given twice.
+        BadRequest: there is no such day or time.
         InvalidCursor: the cursor is not one of this list.
     """
-    for name in arguments:
-        if len(arguments.getlist(name)) > 1:
-            raise BadRequest(f"parameter {name[:32]!r} is given more than once")
-    asked = forms.validate(ListQuery, arguments.to_dict())
     selection = Selection(
         statuses=_some(asked.status, JobStatus),
         lanes=_some(asked.priority, Lane),
@@ -74,7 +67,7 @@ def read(arguments: MultiDict[str, str], *, tenant: str) -> Asked:
         selection=selection,
         limit=asked.limit,
         digest_of=digest_of,
-        below=_read_cursor(arguments.get("cursor"), digest_of),
+        below=_read_cursor(asked.cursor, digest_of) if "cursor" in asked.model_fields_set else None,
     )
 
 
@@ -91,9 +84,7 @@ def _seal(digest_of: str, place: str) -> bytes:
     return hashlib.sha256(json.dumps([digest_of, place]).encode()).digest()[:_DIGEST_BYTES]
 
 
-def _read_cursor(text: str | None, digest_of: str) -> str | None:
-    if text is None:
-        return None
+def _read_cursor(text: str, digest_of: str) -> str:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         seal, place = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:].decode("ascii")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from flask import Request
+from werkzeug.http import parse_etags
 
-from hybrid_ocr_api import forms
-from hybrid_ocr_api.forms import MOST_SECONDS, JobQuery
+from hybrid_ocr_api.forms import MOST_SECONDS, JobHeaders, JobQuery
 from hybrid_ocr_api.waiting import Knows
 
 _PREFERENCE = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
@@ -22,16 +21,11 @@ class Wait:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def read(request: Request) -> Wait:
-    """How long a client wants to wait; the query counts before the header.
-
-    Raises:
-        BadRequest: ``wait`` is no number of seconds.
-    """
-    if "wait" in request.args:
-        asked = forms.validate(JobQuery, request.args.to_dict())
-        return Wait(seconds=min(MOST_SECONDS, asked.wait))
-    for preference in request.headers.get("Prefer", "").split(","):
+def read(query: JobQuery, headers: JobHeaders) -> Wait:
+    """How long a client wants to wait; the query counts before the header."""
+    if "wait" in query.model_fields_set:
+        return Wait(seconds=min(MOST_SECONDS, query.wait))
+    for preference in headers.prefer.split(","):
         # A preference that is not understood is left out of account.
         if found := _PREFERENCE.fullmatch(preference.partition(";")[0].strip()):
             seconds = min(MOST_SECONDS, int(found[1]))
@@ -39,7 +33,7 @@ def read(request: Request) -> Wait:
     return Wait(seconds=0)
 
 
-def known_versions(request: Request) -> Knows | None:
+def known_versions(headers: JobHeaders) -> Knows | None:
     """Which versions the client has, by ``If-None-Match``; None: it does not say."""
-    tags = request.if_none_match
+    tags = parse_etags(headers.if_none_match)
     return (lambda version: tags.contains_weak(str(version))) if tags else None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from http import HTTPStatus
 
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import Counter, Histogram
 
+from hybrid_ocr_api.answers import TEXT, Answer, Answers
+from hybrid_ocr_api.contract import api
 from hybrid_ocr_core import exposition
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,17 @@ def register(app: Flask) -> None:
 
 
 @blueprint.get("/metrics")
+@api.validate(
+    resp=Answers(
+        {
+            HTTPStatus.OK: Answer(
+                meaning="In the format that Accept asks for.",
+                other_bodies={"text/plain": TEXT, "application/openmetrics-text": TEXT},
+            )
+        }
+    ),
+    tags=("operation",),
+)
 def show() -> Response:
     """The numbers of all processes of this API, for Prometheus. Who may see them, ``auth`` says."""
     body, content_type = exposition.render(request.headers.get("Accept", ""))

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from cachetools import TTLCache
 
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Clock, Job, JobId, JobStatus, Lane, Stage, utc_now
+from hybrid_ocr_core.job import Clock, Job, JobId, JobStatus, Lane, Standing, utc_now
 from hybrid_ocr_core.job_queue import Depth
 
 _log = logging.getLogger(__name__)
@@ -65,13 +65,13 @@ class Patience:
         #: Those ends that were taken note of, however often their jobs are asked for.
         self._learned: TTLCache[tuple[JobId, int], bool] = TTLCache(_MOST_LEARNED, _LATELY.total_seconds(), monotonic)
 
-    def seconds(self, stage: Stage, *, may_ask: bool = True) -> int:
+    def seconds(self, standing: Standing, *, may_ask: bool = True) -> int:
         """How long to wait before asking again for a job that has not ended. ``may_ask``: whether SQS may be asked."""
-        if stage.status is not JobStatus.QUEUED:
+        if standing.status is not JobStatus.QUEUED:
             return LEAST_SECONDS  # its progress changes all the time
         if may_ask:
-            self._refresh(stage.lane)
-        heard_at, depth = self._depths.get(stage.lane, (-math.inf, None))
+            self._refresh(standing.lane)
+        heard_at, depth = self._depths.get(standing.lane, (-math.inf, None))
         if depth is None or self._monotonic() - heard_at > _STALE_SECONDS:
             return LEAST_SECONDS
         seconds = depth.waiting * self._usual_seconds / max(1, depth.in_flight)

@@ -6,12 +6,15 @@ import base64
 import hashlib
 import json
 import re
+from http import HTTPStatus
 from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, render_template
 from markupsafe import Markup, escape
 
 from hybrid_ocr_api import openapi
+from hybrid_ocr_api.answers import HEADERS, TEXT, Answer, Answers
+from hybrid_ocr_api.contract import api
 from hybrid_ocr_api.services import services
 
 blueprint = Blueprint("reference", __name__, template_folder="templates")
@@ -28,7 +31,7 @@ small { opacity: .7 }
 #: Nothing but this one style sheet, by its digest.
 _ONLY_STYLE = f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
 #: Headers that say something of one route.
-_TOLD = set(openapi.HEADERS) - {"X-Request-Id", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
+_TOLD = set(HEADERS) - {"X-Request-Id", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
 _DRAWN = "hybrid_ocr.reference"
 
 
@@ -38,12 +41,25 @@ class _Drawn(NamedTuple):
 
 
 @blueprint.get("/openapi.json")
+@api.validate(
+    resp=Answers(
+        {HTTPStatus.OK: Answer(meaning="OpenAPI 3.1.", other_bodies={"application/json": {"type": "object"}})},
+        is_open=True,
+    ),
+    tags=("operation",),
+)
 def document() -> Response:
     """This document."""
     return Response(_drawn().document, content_type="application/json")
 
 
 @blueprint.get("/docs")
+@api.validate(
+    resp=Answers(
+        {HTTPStatus.OK: Answer(meaning="This document, for people.", other_bodies={"text/html": TEXT})}, is_open=True
+    ),
+    tags=("operation",),
+)
 def page() -> Response:
     """This document, for people."""
     response = Response(_drawn().page, content_type="text/html; charset=utf-8")

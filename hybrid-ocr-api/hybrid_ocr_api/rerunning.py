@@ -1,41 +1,22 @@
-"""What ``POST /jobs/<id>/rerun`` is asked for: the options of a job, but for those that are named in JSON."""
+"""What ``POST /jobs/<id>/rerun`` asks for: what its job was asked for, but for what is named."""
 
 from __future__ import annotations
 
-from flask import Request
-from werkzeug.datastructures import ImmutableMultiDict
-
-from hybrid_ocr_api import json_form
-from hybrid_ocr_api.forms import JobOptions
+from hybrid_ocr_api.forms import JobForm
+from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core.job import Job
 
 
-def read_form(request: Request, job: Job) -> ImmutableMultiDict[str, str]:
+def form_of(job: Job, named: JobForm, settings: RetentionSettings) -> JobForm:
     """The form that would have been sent with the document.
 
-    What is not named is as it was; what is null, as if it had never been said.
-
-    Raises:
-        BadRequest: the body is no JSON object of strings, numbers and arrays of strings.
+    What is not named is as it was, but nothing is kept for longer than can be asked for now: only who names too many
+    days is refused. What is empty is as if it had never been said.
     """
-    named = json_form.read(request, JobOptions)
-    fields = {**_as_submitted(job), **named}
-    if named.get("retention_days") and "source_retention_days" not in named:
-        # As it was, but no longer than the job.
-        fields["source_retention_days"] = str(min(job.retention.source_days, int(named["retention_days"])))
-    return ImmutableMultiDict(fields)
-
-
-def _as_submitted(job: Job) -> dict[str, str]:
-    options = job.options
-    return {
-        "languages": "+".join(options.languages),
-        "mode": options.mode.value,
-        "outputs": ",".join(options.outputs),
-        "pages": str(options.pages),
-        "priority": job.lane.value,
-        "client_reference": job.client_reference or "",
-        "webhook_url": job.webhook_url or "",
-        "retention_days": str(job.retention.days),
-        "source_retention_days": str(job.retention.source_days),
-    }
+    asked = {**JobForm.of(job).model_dump(), **named.model_dump(exclude_unset=True)}
+    if "retention_days" not in named.model_fields_set:
+        asked["retention_days"] = min(job.retention.days, settings.most_days)
+    if "source_retention_days" not in named.model_fields_set:
+        days = asked["retention_days"] or settings.usual.days
+        asked["source_retention_days"] = min(job.retention.source_days, days)
+    return JobForm.model_construct(**asked)

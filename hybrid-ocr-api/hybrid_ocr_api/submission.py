@@ -16,9 +16,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from werkzeug.datastructures import ImmutableMultiDict
-
-from hybrid_ocr_api import idempotency, uploads
+from hybrid_ocr_api import idempotency, rerunning, uploads
+from hybrid_ocr_api.forms import JobForm
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.uploads import Upload, Wishes
 from hybrid_ocr_core import trace
@@ -41,7 +40,10 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key:
         IdempotencyMismatch: another request was.
     """
     now = parts.clock()
-    request = None if key is None else keyed(key, wishes, upload.document.sha256, tenant=tenant, at=now)
+    request = None
+    if key is not None:
+        request = keyed(key, wishes, upload.document.sha256, tenant=tenant, at=now)
+        parts.keys.check(request)
     job = queued_job(
         JobId(tenant=tenant, job_id=uuid.uuid4().hex),
         now=now,
@@ -53,31 +55,37 @@ def submit(parts: Services, *, tenant: str, upload: Upload, wishes: Wishes, key:
     )
 
 
-def rerun(parts: Services, *, of: Job, wishes: Wishes, key: str | None = None) -> Job:
+def rerun(parts: Services, *, of: JobId, named: JobForm, key: str | None = None) -> Job:
     """Accept the document of a job once more, as a job with a copy of it: erasing one leaves the other.
 
     Raises:
-        JobNotFound: that job was erased meanwhile.
+        JobNotFound: there is no such job, or not any more.
         SourceGone: its document is not kept any more.
+        RequestError: as ``read_wishes``.
         Unavailable, KeyUsed, IdempotencyMismatch: as ``submit``.
     """
     now = parts.clock()
     request = None
     if key is not None:
-        request = idempotency.keyed(key, wishes, [of.job_id], tenant=of.tenant, operation="reruns", at=now)
+        # Here an empty field is not as good as none.
+        fields = named.model_dump(exclude_unset=True)
+        request = idempotency.keyed(key, fields, [of.job_id], tenant=of.tenant, operation="reruns", at=now)
+        # The first job may be gone by now: who heard no answer is to learn of the second all the same.
+        parts.keys.check(request)
+    first = parts.jobs.get(of)
     job = queued_job(
         JobId(tenant=of.tenant, job_id=uuid.uuid4().hex),
         now=now,
-        document=replace(of.document, pages=None),
-        wishes=wishes,
+        document=replace(first.document, pages=None),
+        wishes=read_wishes(parts, of.tenant, rerunning.form_of(first, named, parts.settings.retention)),
         rerun_of=of.job_id,
     )
 
     def copy() -> None:
         try:
-            parts.documents.copy_source(of, job.id)
+            parts.documents.copy_source(first, job.id)
         except SourceMissing as error:
-            parts.jobs.get(of.id)
+            parts.jobs.get(of)
             raise SourceGone("the document of that job is not kept any more; submit it again") from error
 
     return _store_and_accept(parts, job, request, copy)
@@ -85,8 +93,6 @@ def rerun(parts: Services, *, of: Job, wishes: Wishes, key: str | None = None) -
 
 def _store_and_accept(parts: Services, job: Job, request: KeyedRequest | None, store_source: Callable[[], None]) -> Job:
     with log_context(job_id=job.job_id):
-        if request is not None:
-            parts.keys.check(request)
         store_source()
         # A crash here leaves an object that no job knows; the client got no answer and submits again. The sweeper's
         # orphan run removes the object.
@@ -95,7 +101,7 @@ def _store_and_accept(parts: Services, job: Job, request: KeyedRequest | None, s
 
 def keyed(key: str, wishes: Wishes, sha256: str, *, tenant: str, at: dt.datetime) -> KeyedRequest:
     """The request for a job under a key. However its document comes, it is the same request."""
-    return idempotency.keyed(key, wishes, [sha256], tenant=tenant, operation="jobs", at=at)
+    return idempotency.keyed(key, wishes.fields, [sha256], tenant=tenant, operation="jobs", at=at)
 
 
 def accept(parts: Services, job: Job, *once: Once | None) -> Job:
@@ -120,7 +126,7 @@ def accept(parts: Services, job: Job, *once: Once | None) -> Job:
     return job
 
 
-def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]) -> Wishes:
+def read_wishes(parts: Services, tenant: str, asked: JobForm) -> Wishes:
     """What a client asks for, as far as it can be had here.
 
     Raises:
@@ -129,7 +135,7 @@ def read_wishes(parts: Services, tenant: str, form: ImmutableMultiDict[str, str]
     """
     settings = parts.settings
     wishes = uploads.read_wishes(
-        form,
+        asked,
         languages=settings.languages,
         retention=settings.retention,
         allow_private_webhooks=settings.webhooks.allow_private,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import IO, Literal
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, ImmutableMultiDict
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
 
 from hybrid_ocr_api import forms, json_form
 from hybrid_ocr_api.forms import JobForm, UploadSubmission
@@ -39,6 +40,8 @@ class Upload:
 class Wishes:
     """What a client asks for, beside the document itself."""
 
+    #: The fields as they were sent, less empty ones.
+    fields: Mapping[str, object]
     options: JobOptions
     lane: Lane
     client_reference: str | None
@@ -46,33 +49,44 @@ class Wishes:
     webhook_url: str | None = None
 
 
-def refuse_other_forms(media_type: str) -> None:
+def read_form(request: Request) -> tuple[str | None, JobForm]:
+    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+
+    Raises:
+        FileMissing: there can be neither.
+        BadRequest: there are both, or a field is unknown, malformed or given twice.
+    """
+    if request.mimetype == "application/json":
+        submission = json_form.read(request, UploadSubmission)
+        return submission.upload_id or None, submission.form()
+    refuse_other_forms(request.mimetype, _NO_FILE)
+    ids = request.form.getlist("upload_id")
+    if len(ids) + len(request.files.getlist("file")) > 1:
+        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
+    return ids[0] if ids else None, read_fields(request.form, beside=("file", "upload_id"))
+
+
+def refuse_other_forms(media_type: str, advice: str) -> None:
     """Only a multipart body is spooled as it is read; any other would be taken into memory as a whole.
 
     Raises:
         FileMissing: there can be no file in it.
     """
     if media_type != "multipart/form-data":
-        raise FileMissing(_NO_FILE)
+        raise FileMissing(advice)
 
 
-def read_form(request: Request) -> tuple[str | None, ImmutableMultiDict[str, str]]:
-    """The upload that is submitted, None where it is a file of the request; and the form's other fields.
+def read_fields(form: MultiDict[str, str], *, beside: Collection[str] = ("file",)) -> JobForm:
+    """The fields of a multipart form that stand ``beside`` what brings the documents.
 
     Raises:
-        FileMissing: there can be neither.
-        BadRequest: there are both, or the form is malformed.
+        FileMissing: a document came as text.
+        BadRequest: a field is unknown, malformed or given twice.
     """
-    if request.mimetype == "application/json":
-        form = ImmutableMultiDict(json_form.read(request, UploadSubmission))
-    else:
-        refuse_other_forms(request.mimetype)
-        form = request.form
-    ids = form.getlist("upload_id")
-    if len(ids) + len(request.files.getlist("file")) > 1:
-        raise BadRequest("send one document: the field 'file' or the field 'upload_id', once")
-    others = ImmutableMultiDict((name, text) for name, text in form.items(multi=True) if name != "upload_id")
-    return ids[0] if ids else None, others
+    if "file" in form:
+        raise FileMissing("the field 'file' came as text: send it as a file, as in: curl -F file=@scan.pdf")
+    fields = {name: text for name, text in forms.once_each(form, "field").items() if name not in beside}
+    return forms.validate(JobForm, fields, beside=beside)
 
 
 def read_upload(files: ImmutableMultiDict[str, FileStorage], *, max_bytes: int) -> Upload:
@@ -116,23 +130,19 @@ def kind_of(head: bytes) -> str:
 
 
 def read_wishes(
-    form: ImmutableMultiDict[str, str],
+    asked: JobForm,
     *,
     languages: tuple[str, ...],
     retention: RetentionSettings,
     allow_private_webhooks: bool = False,
 ) -> Wishes:
-    """Take the options, the priority, the label, how long things are to be kept, and the webhook.
+    """What the fields of a form mean here.
 
     Raises:
-        BadRequest: a field is unknown, malformed or given twice.
+        BadRequest: things cannot be kept for so long, or a range of pages runs backwards.
         UnsupportedLanguage: a language is not among ``languages``.
         WebhookUrlDenied: nothing is sent to such a URL.
     """
-    for name in form:
-        if len(form.getlist(name)) > 1:
-            raise BadRequest(f"field {name[:32]!r} is given more than once")
-    asked = forms.validate(JobForm, form.to_dict())
     options = JobOptions(
         languages=parse_languages(asked.languages, languages),
         mode=Mode(asked.mode or Mode.AUTO),
@@ -142,6 +152,7 @@ def read_wishes(
     if asked.webhook_url:
         webhook_url.read(asked.webhook_url, allow_private=allow_private_webhooks)
     return Wishes(
+        fields=asked.model_dump(exclude_defaults=True),
         options=options,
         lane=Lane(asked.priority or Lane.NORMAL),
         client_reference=asked.client_reference or None,

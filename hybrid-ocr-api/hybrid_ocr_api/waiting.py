@@ -21,7 +21,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import JobId, Stage
+from hybrid_ocr_core.job import JobId, Standing
 
 _log = logging.getLogger(__name__)
 
@@ -42,22 +42,22 @@ class _Waiter:
         self._knows = knows
         self._first: int | None = None
         #: Where the job stood at the last look, if that is what the client knows already.
-        self.known: Stage | None = None
+        self.known: Standing | None = None
         self.is_over = threading.Event()
 
-    def see(self, stage: Stage | None) -> None:
+    def see(self, standing: Standing | None) -> None:
         """Where the job stands now; None: it is not there."""
         if self.is_over.is_set():
             return  # ended by ``close`` while the look was under way
         self.known = None
-        if stage is None:
+        if standing is None:
             self.is_over.set()
         elif self._knows is None:
-            self._first = self._first or stage.version
-            if stage.status.is_terminal or stage.version != self._first:
+            self._first = self._first or standing.version
+            if standing.status.is_terminal or standing.version != self._first:
                 self.is_over.set()
-        elif self._knows(stage.version):
-            self.known = stage
+        elif self._knows(standing.version):
+            self.known = standing
         else:
             self.is_over.set()
 
@@ -67,13 +67,13 @@ class _Waiter:
 
 
 class Waiting:
-    """All requests of one process that wait. ``stages`` is ``JobStore.stages``.
+    """All requests of one process that wait. ``standings`` is ``JobStore.standings``.
 
     Its thread is started by the first of them, so after gunicorn has forked, and ends after the last.
     """
 
-    def __init__(self, stages: Callable[[Sequence[JobId]], Mapping[JobId, Stage]], *, most: int = MOST) -> None:
-        self._stages = stages
+    def __init__(self, standings: Callable[[Sequence[JobId]], Mapping[JobId, Standing]], *, most: int = MOST) -> None:
+        self._standings = standings
         self._most = most
         #: So that one tenant does not keep all others from waiting.
         self._most_of_a_tenant = most // 2
@@ -86,7 +86,7 @@ class Waiting:
         self._is_running = False
         self._is_closed = False
 
-    def wait(self, job: JobId, knows: Knows | None, seconds: float) -> Stage | None:
+    def wait(self, job: JobId, knows: Knows | None, seconds: float) -> Standing | None:
         """Wait until the job is at a version that the client does not know, for so long at most.
 
         Returns where it stands if the client knows that. None: it is to be read, for it has changed, has ended, is not
@@ -147,16 +147,16 @@ class Waiting:
         return _LOOK_SECONDS * (min(1.0, self._count / _JOBS_A_LOOK) if self._has_new else 1.0)
 
     def _look(self, waiters: Mapping[JobId, Sequence[_Waiter]]) -> None:
-        stages: Mapping[JobId, Stage] | None = None
+        standings: Mapping[JobId, Standing] | None = None
         try:
-            stages = self._stages(list(waiters))
+            standings = self._standings(list(waiters))
         except Unavailable as error:
             _log.warning("%s; those who wait go on waiting.", error, extra={"action": "look_postponed"})
         except Exception:  # noqa: BLE001 - the border of a thread
             _log.exception("A look at awaited jobs failed.", extra={"action": "look_failed"})
         with self._changed:
             for job, waiter in ((job, waiter) for job, found in waiters.items() for waiter in found):
-                if stages is None:
+                if standings is None:
                     waiter.see_nothing()
                 else:
-                    waiter.see(stages.get(job))
+                    waiter.see(standings.get(job))

@@ -118,6 +118,12 @@ class Dispatch:
             with contextlib.suppress(Unavailable):
                 self.ended(job.ended)
             raise
+        if job.rerun_of is not None and self._contents is not None:
+            # Who asks for that wants the document read; those who send it later shall have the newer result. A crash
+            # before this, or an outage, leaves them the older one. Before the job is there, of two that race under one
+            # key the one that is refused might lead.
+            with contextlib.suppress(Unavailable):
+                self._contents.lead_from_now_on(job)
         return job
 
     def send(self, jobs: Sequence[Job]) -> None:
@@ -138,11 +144,7 @@ class Dispatch:
 
     def _leader_of(self, job: Job) -> tuple[JobId | None, bool]:
         """The job whose result this one shall use, if any, and whether that is still to come."""
-        if self._contents is None:
-            return None, False
-        if job.rerun_of is not None:
-            # Who asks for that wants the document read; those who send it later shall have the newer result.
-            self._contents.lead_from_now_on(job)
+        if self._contents is None or job.rerun_of is not None:
             return None, False
         leader = self._contents.lead(job)
         if leader is None:

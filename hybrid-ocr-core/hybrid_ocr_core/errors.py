@@ -1,4 +1,5 @@
-"""The whole exception tree. Callers branch on the class, on ``code`` and on ``retryable``, never on text.
+"""The tree of exceptions; those that end at the caller of one module stand in that module. Callers branch on the class,
+on ``code`` and on ``retryable``, never on text.
 
 HybridOcrError                     code: stable and public; retryable: is another try worth it?
 ├── SettingsError                  at boot; lists all bad variables; exit code 2
@@ -11,6 +12,7 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 ├── JobNotFound                    unknown, or another tenant's
 │   ├── JobErased                  there is a tombstone
 │   └── JobExpired                 there is one, for the job was kept for as long as it was to be
+├── NotToBeFollowed                the other job's result will be of no use
 ├── SourceGone                     the job is there, but not the document that it read
 ├── BatchNotFound                  unknown, or another tenant's
 ├── UploadNotFound                 unknown, or another tenant's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,9 @@ from enum import StrEnum
 from hybrid_ocr_core.options import JobOptions
 
 Clock = Callable[[], dt.datetime]
+
+#: An id of a job, a batch or an upload, as ``uuid4().hex`` makes it.
+ID = re.compile("[0-9a-f]{32}")
 
 DEFAULT_TENANT = "default"
 #: No job is kept for longer after its end.
@@ -60,7 +64,7 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Standing:
     """Where a job stands: it has changed when its version has."""
 
     version: int
@@ -233,9 +237,9 @@ class Job:
         return JobId(tenant=self.tenant, job_id=self.job_id)
 
     @property
-    def stage(self) -> Stage:
+    def standing(self) -> Standing:
         """Where it stands."""
-        return Stage(version=self.version, status=self.status, lane=self.lane)
+        return Standing(version=self.version, status=self.status, lane=self.lane)
 
     @property
     def ended(self) -> Ended:

@@ -19,7 +19,7 @@ from hybrid_ocr_core.job import (
     Progress,
     Result,
     Retention,
-    Stage,
+    Standing,
     Triage,
 )
 from hybrid_ocr_core.options import JobOptions, Mode, PageSelection
@@ -34,8 +34,8 @@ SCHEMA = 2
 COMMON_SCHEMA = 1
 OPEN_SHARD = "OPEN"
 KEPT_SHARD = "KEPT"
-#: What ``to_stage`` needs of an item.
-STAGE = ("version", "status", "lane")
+#: What ``to_standing`` needs of an item.
+STANDING = ("version", "status", "lane")
 _META = "META"
 
 _DAY = dt.timedelta(days=1)
@@ -212,9 +212,9 @@ def to_lane(item: Item) -> Lane:
     return Lane(item.get("lane", Lane.NORMAL))
 
 
-def to_stage(item: Item) -> Stage:
-    """Read from the attributes that ``STAGE`` names, whatever version wrote the others."""
-    return Stage(version=int(item["version"]), status=JobStatus(item["status"]), lane=to_lane(item))
+def to_standing(item: Item) -> Standing:
+    """Read from the attributes that ``STANDING`` names, whatever version wrote the others."""
+    return Standing(version=int(item["version"]), status=JobStatus(item["status"]), lane=to_lane(item))
 
 
 def to_ended(item: Item) -> Ended:

@@ -31,7 +31,7 @@ from hybrid_ocr_core import trace
 from hybrid_ocr_core.aws import unavailable_on_error
 from hybrid_ocr_core.chunk import ChunkId
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import JobId, Lane
+from hybrid_ocr_core.job import ID, JobId, Lane
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -46,7 +46,6 @@ _VERSION = 1
 _CHUNK_VERSION = 2
 _MOST = 1_000_000
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_JOB_ID = re.compile(r"[0-9a-f]{32}")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _NOT_SENDABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
@@ -121,7 +120,7 @@ def parse_body(body: str) -> JobId | ChunkId:
     tenant, job_id = fields.get("tenant"), fields.get("job_id")
     if not (isinstance(tenant, str) and _TENANT.fullmatch(tenant)):
         raise MalformedMessage("there is no tenant")
-    if not (isinstance(job_id, str) and _JOB_ID.fullmatch(job_id)):
+    if not (isinstance(job_id, str) and ID.fullmatch(job_id)):
         raise MalformedMessage("there is no job_id")
     job = JobId(tenant=tenant, job_id=job_id)
     if version == _VERSION:

@@ -80,7 +80,7 @@ from hybrid_ocr_core.job import (
     Lease,
     Progress,
     Result,
-    Stage,
+    Standing,
     utc_now,
 )
 from hybrid_ocr_core.job_item import BURY, KEEP, KEPT, OPEN_SHARD, Item, bury_values, keep_values, key_of, milliseconds
@@ -288,11 +288,11 @@ class JobStore:
         items = self._table.get_all([key_of(job) for job in jobs])
         return {job_item.id_of(item): job_item.to_job(item) for item in items if not self._is_gone(item)}
 
-    def stages(self, jobs: Sequence[JobId]) -> dict[JobId, Stage]:
+    def standings(self, jobs: Sequence[JobId]) -> dict[JobId, Standing]:
         """Where each job stands, strongly consistent; those that do not exist, were erased or expired are left out."""
-        only = ("pk", "erased_at", "kept_until", *job_item.STAGE)
+        only = ("pk", "erased_at", "kept_until", *job_item.STANDING)
         items = self._table.get_all([key_of(job) for job in jobs], only=only)
-        return {job_item.id_of(item): job_item.to_stage(item) for item in items if not self._is_gone(item)}
+        return {job_item.id_of(item): job_item.to_standing(item) for item in items if not self._is_gone(item)}
 
     def claim(self, job: JobId) -> tuple[Job, Lease]:
         """Take a job that is QUEUED or whose lease expired: attempt + 1, a new lease, one of the budget used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 from hybrid_ocr_core.errors import BadRequest, UnsupportedLanguage
 
@@ -12,8 +13,8 @@ from hybrid_ocr_core.errors import BadRequest, UnsupportedLanguage
 OUTPUTS = ("json", "txt", "pdf", "md", "hocr", "alto", "tsv", "textract")
 DEFAULT_OUTPUTS = ("json", "txt", "pdf")
 
-_LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,30}")
-_PAGE_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
+#: A page, or a range of them.
+PAGES = "[1-9][0-9]{0,5}(?:-[1-9][0-9]{0,5})?"
 
 
 class Mode(StrEnum):
@@ -35,18 +36,16 @@ class PageSelection:
         """Read ``1-5,9``.
 
         Raises:
-            BadRequest: the text is not of that form, a range runs backwards or starts at 0.
+            BadRequest: the text is not of that form, or a range runs backwards.
         """
         ranges = []
         for part in filter(None, (piece.strip() for piece in text.split(","))):
-            match = _PAGE_RANGE.fullmatch(part)
-            if match is None:
+            if not re.fullmatch(PAGES, part):
                 raise BadRequest(f"pages: {part!r} is not a page or a range; write it like 1-5,9")
-            first = int(match[1])
-            last = int(match[2] or first)
-            if not 1 <= first <= last:
-                raise BadRequest(f"pages: {part!r} must count from 1 and run upwards")
-            ranges.append((first, last))
+            first, _, last = part.partition("-")
+            if int(last or first) < int(first):
+                raise BadRequest(f"pages: {part!r} must run upwards")
+            ranges.append((int(first), int(last or first)))
         return cls(tuple(sorted(ranges)))
 
     def __str__(self) -> str:
@@ -60,6 +59,15 @@ class PageSelection:
         return sorted(chosen)
 
 
+class SpelledOptions(TypedDict):
+    """Options as a form has them."""
+
+    languages: str
+    mode: Mode
+    outputs: str
+    pages: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """The options of one job, validated."""
@@ -68,6 +76,15 @@ class JobOptions:
     mode: Mode = Mode.AUTO
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     pages: PageSelection = PageSelection()
+
+    def spelled(self) -> SpelledOptions:
+        """The form by which they could have been asked for."""
+        return {
+            "languages": "+".join(self.languages),
+            "mode": self.mode,
+            "outputs": ",".join(self.outputs),
+            "pages": str(self.pages),
+        }
 
 
 def parse_languages(text: str, installed: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,7 +97,7 @@ def parse_languages(text: str, installed: tuple[str, ...]) -> tuple[str, ...]:
     if not wanted:
         return installed[:1]
     for language in wanted:
-        if not _LANGUAGE.fullmatch(language) or language not in installed:
+        if language not in installed:
             raise UnsupportedLanguage(
                 f"language {language[:32]!r} is not installed; installed are: {', '.join(installed)}"
             )
@@ -98,15 +115,3 @@ def parse_outputs(text: str) -> tuple[str, ...]:
     if unknown:
         raise BadRequest(f"outputs: {unknown[0][:32]!r} is unknown; known are: {', '.join(OUTPUTS)}")
     return tuple(name for name in OUTPUTS if name in wanted or name == "json")
-
-
-def parse_mode(text: str) -> Mode:
-    """Read ``auto``, ``force`` or ``native_only``.
-
-    Raises:
-        BadRequest: it is none of these.
-    """
-    try:
-        return Mode(text.strip() or Mode.AUTO)
-    except ValueError as error:
-        raise BadRequest(f"mode: {text[:32]!r} is unknown; known are: {', '.join(Mode)}") from error

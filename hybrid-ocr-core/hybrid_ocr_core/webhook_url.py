@@ -16,7 +16,7 @@ from hybrid_ocr_core.errors import WebhookUrlDenied
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_LONGEST = 2048
+LONGEST_URL = 2048
 _PORTS = {443, 8443}
 _HIGHEST_PORT = 65535
 #: No user, no fragment, no backslash; ASCII only, so that no dot, digit or letter looks like another.
@@ -103,10 +103,10 @@ def read(text: str, *, allow_private: bool) -> WebhookUrl:
         WebhookUrlDenied: it is malformed, or leads where nothing is sent.
     """
     match = _URL.fullmatch(text)
-    if match is None or len(text) > _LONGEST:
+    if match is None or len(text) > LONGEST_URL:
         raise WebhookUrlDenied(
             "webhook_url must be like https://hooks.example.com/path, in ASCII, without user, password and fragment,"
-            f" of at most {_LONGEST} characters"
+            f" of at most {LONGEST_URL} characters"
         )
     is_https = match["scheme"].lower() == "https"
     if not is_https and not allow_private:

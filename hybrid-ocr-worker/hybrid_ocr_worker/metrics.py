@@ -66,15 +66,24 @@ _counted_at = Gauge(
     multiprocess_mode="max",
     registry=REGISTRY,
 )
-_read_until = Gauge(
-    "hybrid_ocr_lane_read_until_timestamp_seconds",
-    "No message of the lane that was sent earlier still waits for its first receive. The fleet's is the max.",
+_lane_wait = Histogram(
+    "hybrid_ocr_lane_wait_seconds",
+    "From the sending of a message to its first receive. Fair queues let some overtake others: look at the slowest.",
+    ("lane",),
+    buckets=(0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600),
+    registry=REGISTRY,
+)
+_lane_read = Gauge(
+    "hybrid_ocr_lane_read_timestamp_seconds",
+    "When a lane gave a message last, or had none to give. The fleet's is the max.",
     ("lane",),
     multiprocess_mode="max",
     registry=REGISTRY,
 )
 
 # A rate needs a number to begin with: what may happen stands at 0 before it does.
+for _lane in Lane:
+    _lane_wait.labels(_lane)
 for _source in Source:
     _pages.labels(_source)
 for _stage in _STAGES:
@@ -121,14 +130,15 @@ def webhook_moved(to: Delivery) -> None:
 
 
 def message_received(message: ReceivedMessage) -> None:
-    """A lane gave a message. One that was received before tells nothing: others overtook it long ago."""
+    """A lane gave a message. One that was received before did not wait for a worker since it was sent."""
     if message.receive_count == 1:
-        _read_until.labels(message.lane).set(message.sent_at)
+        _lane_wait.labels(message.lane).observe(message.age_seconds)
+    _lane_read.labels(message.lane).set(time.time())
 
 
 def lane_found_empty(lane: Lane) -> None:
     """Nothing waits: SQS said so, or all of a long poll was in vain."""
-    _read_until.labels(lane).set(time.time())
+    _lane_read.labels(lane).set(time.time())
 
 
 def lane_counted(lane: Lane, depth: Depth) -> None:

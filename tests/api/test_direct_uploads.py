@@ -15,9 +15,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from hybrid_ocr_api.access import Scope
-from hybrid_ocr_api.key_office import KeyOffice
-from hybrid_ocr_api.key_store import KeyStore
 from hybrid_ocr_api.settings import TenantLimits
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.direct_upload import USABLE, DirectUpload, UploadId
@@ -213,14 +210,9 @@ def test_an_unknown_upload_is_not_found(client: FlaskClient, upload_id: str) -> 
 
 
 def test_another_tenants_upload_is_not_found_and_stays_theirs(
-    app: Flask, client: FlaskClient, clients: AwsClients, clock: FakeClock, sent: str
+    client: FlaskClient, other_client: FlaskClient, sent: str
 ) -> None:
-    office = KeyOffice(store=KeyStore(clients.dynamodb, "hybrid-ocr", clock), clock=clock)
-    key, _ = office.create(tenant="globex", scopes=frozenset(Scope), label="")
-    other = app.test_client()
-    other.environ_base["HTTP_X_API_KEY"] = key
-
-    assert _code(_submit(other, sent)) == (404, "not_found")
+    assert _code(_submit(other_client, sent)) == (404, "not_found")
     assert _submit(client, sent).status_code == 202
 
 

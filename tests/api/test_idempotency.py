@@ -8,6 +8,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from hybrid_ocr_api.settings import RetentionSettings
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import IdempotencyMismatch, KeyUsed
 from hybrid_ocr_core.idempotency import KEPT, IdempotencyKeys, KeyedRequest
-from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job import JobId, Retention
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
@@ -75,7 +77,7 @@ def test_the_same_request_again_is_the_same_job(client: FlaskClient, clients: Aw
 
 
 @pytest.mark.failure(7)
-def test_what_is_compared_is_what_is_asked_for_and_not_how_it_is_sent(client: FlaskClient) -> None:
+def test_what_is_compared_are_fields_and_contents_and_not_the_body(client: FlaskClient) -> None:
     def body(boundary: str) -> bytes:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n'
         return head.encode() + _PDF + f"\r\n--{boundary}--\r\n".encode()
@@ -89,11 +91,24 @@ def test_what_is_compared_is_what_is_asked_for_and_not_how_it_is_sent(client: Fl
         )
         for boundary in ("one", "another")
     ]
-    # Defaults that are spelled out, and another name of the file.
-    answers.append(_post(client, mode="auto", priority="normal", outputs="pdf,txt,json", name="b.pdf"))
+    # A field that is as good as none, and another name of the file.
+    answers.append(_post(client, mode="", name="b.pdf"))
 
     assert [answer.status_code for answer in answers] == [202] * 3
     assert len({answer.get_json()["job_id"] for answer in answers}) == 1
+
+
+@pytest.mark.failure(7)
+def test_a_deployment_with_other_defaults_makes_it_no_other_request(app: Flask, client: FlaskClient) -> None:
+    job, batch = _post(client, priority="high"), _post_batch(client)
+
+    parts = app.extensions["hybrid_ocr"]
+    other = RetentionSettings(usual=Retention(days=7, source_days=3), most_days=365)
+    settings = replace(parts.settings, languages=("deu", "eng"), retention=other)
+    app.extensions["hybrid_ocr"] = replace(parts, settings=settings)
+
+    assert _post(client, priority="high").get_json()["job_id"] == job.get_json()["job_id"]
+    assert _post_batch(client).get_json()["batch_id"] == batch.get_json()["batch_id"]
 
 
 def test_a_replay_shows_the_job_as_it_is_now(client: FlaskClient, store: JobStore) -> None:
@@ -117,6 +132,9 @@ def test_a_replay_shows_the_job_as_it_is_now(client: FlaskClient, store: JobStor
         {"outputs": "txt"},
         {"priority": "high"},
         {"client_reference": "another"},
+        {"webhook_url": "https://example.com/hook"},
+        {"retention_days": "7"},
+        {"source_retention_days": "7"},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -174,6 +192,14 @@ def test_a_key_belongs_to_its_tenant(store: JobStore, clients: AwsClients, aws_s
 
     with pytest.raises(KeyUsed):
         IdempotencyKeys(clients.dynamodb, aws_settings.table).check(asked_by("a"))
+
+
+def test_two_tenants_may_use_one_key(client: FlaskClient, other_client: FlaskClient) -> None:
+    answers = [_post(client), _post(other_client), _post_batch(client), _post_batch(other_client)]
+
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert not any("Idempotent-Replayed" in answer.headers for answer in answers)
+    assert _post(other_client).get_json()["job_id"] == answers[1].get_json()["job_id"]
 
 
 def test_a_key_is_kept_for_a_week_whatever_the_ttl_does(client: FlaskClient, clock: FakeClock) -> None:

@@ -79,6 +79,9 @@ def test_the_metrics_need_the_key_unless_they_are_open(app: Flask, client: Flask
     assert client.get("/metrics").status_code == 200
     assert opened.test_client().get("/metrics").status_code == 200
     assert opened.test_client().get("/jobs").status_code == 401
+    for whose, security in ((app, [{"apiKey": ["admin"]}]), (opened, [])):
+        document = whose.test_client().get("/openapi.json").get_json()
+        assert document["paths"]["/metrics"]["get"]["security"] == security
 
 
 def test_the_metrics_are_in_the_format_of_prometheus_and_name_nobody(client: FlaskClient) -> None:

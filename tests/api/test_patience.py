@@ -11,13 +11,13 @@ from flask.testing import FlaskClient
 from hybrid_ocr_api.patience import Patience
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import JobStatus, Lane, Stage
+from hybrid_ocr_core.job import JobStatus, Lane, Standing
 from hybrid_ocr_core.job_queue import Depth, JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import START, FakeClock, a_document, a_job, a_result
 from tests.faults import away
 
-_QUEUED = Stage(version=1, status=JobStatus.QUEUED, lane=Lane.NORMAL)
+_QUEUED = Standing(version=1, status=JobStatus.QUEUED, lane=Lane.NORMAL)
 
 
 class Lanes:
@@ -58,7 +58,7 @@ def test_the_longer_the_lane_and_the_slower_the_workers_the_later(
 
 def test_a_job_that_is_worked_on_is_worth_a_look_each_second(clock: FakeClock) -> None:
     lanes = Lanes(1000, 1)
-    running = Stage(version=2, status=JobStatus.PROCESSING, lane=Lane.NORMAL)
+    running = Standing(version=2, status=JobStatus.PROCESSING, lane=Lane.NORMAL)
 
     assert _patience(lanes, clock).seconds(running) == 1
     assert lanes.asked == []
@@ -70,7 +70,7 @@ def test_a_lane_is_asked_every_few_seconds_and_each_by_itself(clock: FakeClock) 
 
     for _ in range(100):
         patience.seconds(_QUEUED)
-        patience.seconds(Stage(version=1, status=JobStatus.QUEUED, lane=Lane.LOW))
+        patience.seconds(Standing(version=1, status=JobStatus.QUEUED, lane=Lane.LOW))
     clock.advance(5)
     patience.seconds(_QUEUED)
 

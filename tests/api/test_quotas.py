@@ -13,9 +13,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from hybrid_ocr_api import create_app, quotas
-from hybrid_ocr_api.access import Scope
-from hybrid_ocr_api.key_office import KeyOffice
-from hybrid_ocr_api.key_store import KeyStore
 from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.settings import TenantLimits
 from hybrid_ocr_core.aws import AwsClients
@@ -42,15 +39,6 @@ def tenant_limits(request: pytest.FixtureRequest) -> TenantLimits:
 
 def _limits(**limits: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("tenant_limits", [TenantLimits(**limits)], indirect=True, ids=["limited"])
-
-
-@pytest.fixture
-def other(app: Flask, clients: AwsClients, clock: FakeClock) -> FlaskClient:
-    """A client of another tenant."""
-    office = KeyOffice(store=KeyStore(clients.dynamodb, "hybrid-ocr", clock), clock=clock)
-    client = app.test_client()
-    client.environ_base["HTTP_X_API_KEY"], _ = office.create(tenant="globex", scopes=frozenset({Scope.ADMIN}), label="")
-    return client
 
 
 @pytest.fixture
@@ -93,7 +81,9 @@ def _refused(response: TestResponse, code: str) -> bool:
 
 class TestJobsInFlight:
     @_limits(jobs_in_flight=3)
-    def test_a_tenant_has_so_many_and_the_others_have_theirs(self, client: FlaskClient, other: FlaskClient) -> None:
+    def test_a_tenant_has_so_many_and_the_others_have_theirs(
+        self, client: FlaskClient, other_client: FlaskClient
+    ) -> None:
         for _ in range(3):
             assert _submit(client).status_code == 202
         refused = _submit(client)
@@ -101,7 +91,7 @@ class TestJobsInFlight:
         assert _refused(refused, "quota_exceeded")
         assert int(refused.headers["Retry-After"]) >= 1
         assert "room for 0 more jobs" in refused.get_json()["detail"]
-        assert _submit(other).status_code == 202
+        assert _submit(other_client).status_code == 202
 
     @_limits(jobs_in_flight=1)
     def test_what_was_accepted_before_is_told_again_however_full_it_is(self, client: FlaskClient) -> None:
@@ -250,7 +240,7 @@ class TestPagesADay:
 
     @_limits(pages_a_day=10)
     def test_pages_are_counted_when_they_were_read_and_asked_for_at_submission(
-        self, client: FlaskClient, other: FlaskClient, store: JobStore, dispatch: Dispatch, clock: FakeClock
+        self, client: FlaskClient, other_client: FlaskClient, store: JobStore, dispatch: Dispatch, clock: FakeClock
     ) -> None:
         self._read(client, store, dispatch, 4)
         self._read(client, store, dispatch, 5)
@@ -258,7 +248,7 @@ class TestPagesADay:
         for refused in (_submit(client), _batch(client, 1)):
             assert _refused(refused, "quota_exceeded")
             assert int(refused.headers["Retry-After"]) == 12 * 3600 + 1
-        assert _submit(other).status_code == 202
+        assert _submit(other_client).status_code == 202
 
         clock.advance(12 * 3600)
         assert _submit(client).status_code == 202
@@ -311,7 +301,7 @@ class TestPagesADay:
 class TestRequestsAMinute:
     @_limits(requests_a_minute=3)
     def test_a_tenant_may_ask_so_often_and_is_told_when_again(
-        self, client: FlaskClient, other: FlaskClient, clock: FakeClock
+        self, client: FlaskClient, other_client: FlaskClient, clock: FakeClock
     ) -> None:
         clock.advance(15)
         for left in (2, 1, 0):
@@ -324,7 +314,7 @@ class TestRequestsAMinute:
         assert _refused(refused, "rate_limited")
         assert refused.headers["RateLimit"] == '"default";r=0;t=45'
         assert refused.headers["Retry-After"] == "45"
-        assert other.get(_NOWHERE).status_code == 404
+        assert other_client.get(_NOWHERE).status_code == 404
         clock.advance(45)
         assert client.get(_NOWHERE).headers["RateLimit"] == '"default";r=2;t=60'
 

@@ -73,6 +73,23 @@ def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:
     assert _code(client.post("/jobs")) == (400, "file_missing")
 
 
+@pytest.mark.parametrize("path", ["/jobs", "/batches"])
+def test_a_file_that_came_as_text_is_missing(client: FlaskClient, path: str) -> None:
+    response = client.post(path, data={"file": "scan.pdf"}, content_type="multipart/form-data")
+
+    assert _code(response) == (400, "file_missing")
+    assert "came as text" in response.get_json()["detail"]
+
+
+def test_who_sends_an_unknown_field_learns_of_all_that_are_known(client: FlaskClient) -> None:
+    job = _post(client, langauges="eng").get_json()["detail"]
+    batch = client.post("/batches", data={"file": (io.BytesIO(_PDF), "a.pdf"), "upload_id": "x"}).get_json()["detail"]
+
+    assert "client_reference, file, languages" in job
+    assert "upload_id, webhook_url" in job
+    assert "'upload_id' is unknown; known are: client_reference, file, languages" in batch
+
+
 def test_an_empty_file_is_refused(client: FlaskClient) -> None:
     assert _code(_post(client, b"")) == (400, "file_empty")
 

@@ -18,7 +18,7 @@ from hybrid_ocr_api.services import Services
 from hybrid_ocr_api.waiting import Waiting, _Waiter
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import Unavailable
-from hybrid_ocr_core.job import Job, JobId, JobStatus, Stage
+from hybrid_ocr_core.job import Job, JobId, JobStatus, Standing
 from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job, a_result
 from tests.conftest import KEY
@@ -38,7 +38,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def waiting(store: JobStore) -> Iterator[Waiting]:
-    waiting = Waiting(store.stages)
+    waiting = Waiting(store.standings)
     yield waiting
     waiting.close()
 
@@ -69,16 +69,16 @@ class Looks:
         self.asked: list[list[JobId]] = []
         self.fail: Exception | None = None
 
-    def __call__(self, jobs: Sequence[JobId]) -> Mapping[JobId, Stage]:
+    def __call__(self, jobs: Sequence[JobId]) -> Mapping[JobId, Standing]:
         self.asked.append(list(jobs))
         if self.fail is not None:
             raise self.fail
-        return self._store.stages(jobs)
+        return self._store.standings(jobs)
 
 
 def _wait(
     waiting: Waiting, pool: ThreadPoolExecutor, job: JobId, known: int | None, seconds: float = _FOR_EVER
-) -> Future[Stage | None]:
+) -> Future[Standing | None]:
     knows = None if known is None else lambda version: version == known
     return pool.submit(waiting.wait, job, knows, seconds)
 
@@ -127,7 +127,7 @@ def test_a_job_that_is_not_there_is_not_waited_for(waiting: Waiting, job: Job, s
 
 
 def test_a_wait_that_is_over_tells_where_the_job_stands_if_the_client_knows_that(waiting: Waiting, job: Job) -> None:
-    assert waiting.wait(job.id, lambda version: version == 1, 0.1) == job.stage
+    assert waiting.wait(job.id, lambda version: version == 1, 0.1) == job.standing
     assert waiting.wait(job.id, None, 0.1) is None
 
 
@@ -148,6 +148,42 @@ def test_all_who_wait_share_the_looks(store: JobStore, pool: ThreadPoolExecutor)
     assert {job for each in asked[:2] for job in each} == {job.id for job in jobs}
     waiting.close()
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 160
+
+
+class FakeTime(threading.Condition):
+    """A condition whose waits take no time, and the clock that they move on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.now += timeout
+        self.release()
+        time.sleep(0)  # others may have the lock
+        return self.acquire()
+
+
+def test_there_are_four_looks_a_second(
+    store: JobStore, pool: ThreadPoolExecutor, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, fake = Looks(store), FakeTime()
+    waiting = Waiting(looks)
+    monkeypatch.setattr(waiting, "_changed", fake)
+    monkeypatch.setattr("hybrid_ocr_api.waiting.time", fake)
+    found = [_wait(waiting, pool, job.id, 1) for _ in range(3)]
+
+    _until(lambda: fake.now > 10)
+    waiting.close()
+
+    assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 3
+    _until(lambda: not waiting._is_running)
+    # The clients that come while few are waiting are looked for at once, which is a look each at most.
+    assert 4 * fake.now - 1 <= len(looks.asked) <= 4 * fake.now + len(found) + 1
 
 
 @pytest.mark.failure(41)
@@ -192,13 +228,13 @@ def test_a_look_that_was_under_way_when_the_process_stops_changes_nothing(job: J
     waiter = _Waiter(lambda version: version == 1)
     waiter.is_over.set()
 
-    waiter.see(job.stage)
+    waiter.see(job.standing)
 
     assert waiter.known is None
 
 
 def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:
-    waiting = Waiting(store.stages, most=4)
+    waiting = Waiting(store.standings, most=4)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
     _until(lambda: waiting._count == 2)
 
@@ -209,7 +245,7 @@ def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: T
 
 
 def test_a_tenant_leaves_half_of_the_places_to_the_others(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:
-    waiting = Waiting(store.stages, most=4)
+    waiting = Waiting(store.standings, most=4)
     other = a_job(tenant="globex")
     store.create(other)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
@@ -258,13 +294,20 @@ def without_cap(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_cap")
 @pytest.mark.parametrize("headers", [{}, {"If_None_Match": '"1"'}])
 def test_a_client_that_waits_is_answered_when_its_job_changes(
-    app: Flask, parts: Services, store: JobStore, pool: ThreadPoolExecutor, job: Job, headers: dict[str, str]
+    app: Flask,
+    parts: Services,
+    store: JobStore,
+    pool: ThreadPoolExecutor,
+    job: Job,
+    headers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    looks = Looks(store)
+    monkeypatch.setattr(parts.waiting, "_stages", looks)
     answer = pool.submit(lambda: _get(app, job, **headers))
     _until(lambda: parts.waiting._count == 1)
     # The first look may be yet to come, and would count as where it stood.
-    _until(lambda: not parts.waiting._has_new)
-    time.sleep(0.1)
+    _until(lambda: len(looks.asked) > 1)
 
     store.claim(job.id)
 
@@ -396,6 +439,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         ("", "wait=soon", [], None),
         ("", "waiting=3, handling=lenient", [], None),
         ("?wait=3", "wait=20", [3], None),
+        ("?wait=3&wait=soon", None, [3], None),
+        ("?wait=3&other=1&other=2", None, [3], None),
     ],
 )
 def test_how_long_to_wait_is_said_in_the_query_or_as_a_preference(
@@ -439,6 +484,6 @@ def test_where_a_job_stands_says_nothing_of_those_that_are_gone(store: JobStore,
     store.create(erased)
     store.erase(erased.id)
 
-    assert store.stages([job.id, erased.id, a_job().id]) == {
-        job.id: Stage(version=1, status=JobStatus.QUEUED, lane=job.lane)
+    assert store.standings([job.id, erased.id, a_job().id]) == {
+        job.id: Standing(version=1, status=JobStatus.QUEUED, lane=job.lane)
     }

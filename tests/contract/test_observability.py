@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import promql_parser
 import pytest
 import yaml  # type: ignore[import-untyped]
+from flask import Flask
 
 import hybrid_ocr_api.metrics
 import hybrid_ocr_worker.metrics
@@ -115,18 +117,25 @@ def test_every_alert_says_what_is_wrong_and_the_readme_what_to_do() -> None:
         assert re.fullmatch(r"\d+[smh]", alert.get("for", "1m"))
 
 
-def test_the_words_in_matchers_are_those_of_the_code() -> None:
+def test_the_words_in_matchers_are_those_of_the_code(app: Flask) -> None:
     hybrid_ocr_worker.metrics.lane_counted(Lane.NORMAL, Depth(waiting=1, in_flight=0))
-    values: dict[str, set[str]] = {}
+    jobs = yaml.safe_load((_FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    values: dict[str, set[str]] = {
+        "job": {job["job_name"] for job in jobs},
+        "route": {rule.rule for rule in app.url_map.iter_rules()},
+        "method": {method for rule in app.url_map.iter_rules() for method in rule.methods or ()},
+        "status": {str(status.value) for status in HTTPStatus},
+    }
     for family in REGISTRY.collect():
         for sample in family.samples:
             for label, value in sample.labels.items():
                 values.setdefault(label, set()).add(value)
-    asked = re.findall(r'\b(state|lane|code|outcome)(?:=|=~|!=)"([^"]+)"', "\n".join(_queries()))
+    asked = re.findall(r'(\w+)(=~|!~|!?=)"([^"]+)"', "\n".join(_queries()))
 
-    assert len(asked) > 10
-    for label, words in asked:
-        assert set(words.split("|")) <= values[label], (label, words)
+    assert {label for label, _, _ in asked} >= {"state", "lane", "code", "outcome", "job", "route", "method", "status"}
+    for label, operator, words in asked:
+        for word in words.split("|") if operator.endswith("~") else [re.escape(words)]:
+            assert any(re.fullmatch(word, value) for value in values[label]), (label, word)
 
 
 def test_no_two_panels_overlap() -> None:

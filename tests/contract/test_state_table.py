@@ -39,7 +39,7 @@ def test_the_readme_shows_the_table_of_the_store() -> None:
 
 
 def test_every_transition_of_the_store_is_in_the_table() -> None:
-    reads = {"get", "get_all", "stages", "due", "ping"}
+    reads = {"get", "get_all", "standings", "due", "ping"}
     # Take a job off an index, or put it elsewhere in it; is about no job.
     others = {"purged", "forgotten", "take_turn"}
     methods = {name for part in (JobStore, KeptStore) for name in vars(part) if not name.startswith("_")}

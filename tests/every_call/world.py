@@ -360,7 +360,7 @@ class World:
             documents=self.documents,
             dispatch=self.dispatch,
             endpoints=self.endpoints,
-            waiting=Waiting(self.store.stages),
+            waiting=Waiting(self.store.standings),
             patience=Patience(self.queue.depth, self.clock),
             clock=self.clock,
         )

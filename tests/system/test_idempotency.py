@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,18 +19,22 @@ _ROUNDS = 5
 _SMALL = GENERATED["born-digital.pdf"]()
 
 
-def _race(stack: Stack, path: str, files: list[Any]) -> list[requests.Response]:
+def _at_once(stack: Stack, path: str, headers: Mapping[str, str], **body: Any) -> list[requests.Response]:
     """The same request from many clients, all let go at once."""
     barrier = threading.Barrier(_CLIENTS)
-    key = uuid.uuid4().hex
 
     def send(_number: int) -> requests.Response:
         client = stack.client()
         barrier.wait(30)
-        return client.post(stack.url + path, files=files, headers={"Idempotency-Key": key}, timeout=120)
+        return client.post(stack.url + path, headers=headers, timeout=120, **body)
 
     with ThreadPoolExecutor(_CLIENTS) as pool:
-        answers = list(pool.map(send, range(_CLIENTS)))
+        return list(pool.map(send, range(_CLIENTS)))
+
+
+def _race(stack: Stack, path: str, **body: Any) -> list[requests.Response]:
+    """With one key: all are accepted, and one of them first."""
+    answers = _at_once(stack, path, {"Idempotency-Key": uuid.uuid4().hex}, **body)
     assert {answer.status_code for answer in answers} == {202}, [answer.text for answer in answers]
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == _CLIENTS - 1
     return answers
@@ -47,7 +52,7 @@ def test_clients_that_race_with_one_key_get_one_job(stack: Stack) -> None:
     before = _sources(stack)
     made = set()
     for _ in range(_ROUNDS):
-        (job_id,) = {answer.json()["job_id"] for answer in _race(stack, "/jobs", [("file", ("a.pdf", _SMALL))])}
+        (job_id,) = {answer.json()["job_id"] for answer in _race(stack, "/jobs", files=[("file", ("a.pdf", _SMALL))])}
         made.add(job_id)
 
     assert [stack.finish(job_id)["status"] for job_id in made] == ["DONE"] * _ROUNDS
@@ -59,7 +64,7 @@ def test_clients_that_race_with_one_key_get_one_batch(stack: Stack) -> None:
     before = _sources(stack)
     files = [("file", (f"{number}.pdf", _SMALL)) for number in range(3)]
 
-    answers = _race(stack, "/batches", files)
+    answers = _race(stack, "/batches", files=files)
 
     (batch_id,) = {answer.json()["batch_id"] for answer in answers}
     jobs = {file["job_id"] for file in answers[0].json()["files"]}
@@ -68,3 +73,39 @@ def test_clients_that_race_with_one_key_get_one_batch(stack: Stack) -> None:
     )
     assert batch["counts"]["done"] == 3
     assert _sources(stack) - before == jobs
+
+
+def _upload(stack: Stack) -> dict[str, Any]:
+    """The body of a submission of what is in S3 already."""
+    upload = stack.announce(len(_SMALL))
+    sent = requests.post(upload["url"], data=upload["fields"], files={"file": ("a.pdf", _SMALL)}, timeout=60)
+    assert sent.status_code == 201
+    return {"upload_id": upload["upload_id"]}
+
+
+@pytest.mark.failure(6)
+def test_clients_that_race_with_one_upload_and_one_key_get_one_job(stack: Stack) -> None:
+    before = _sources(stack)
+    made = set()
+    for _ in range(_ROUNDS):
+        (job_id,) = {answer.json()["job_id"] for answer in _race(stack, "/jobs", json=_upload(stack))}
+        made.add(job_id)
+
+    assert [stack.finish(job_id)["status"] for job_id in made] == ["DONE"] * _ROUNDS
+    assert _sources(stack) - before == made
+
+
+@pytest.mark.failure(6)
+def test_of_clients_that_race_with_one_upload_one_gets_a_job_and_the_others_are_told_so(stack: Stack) -> None:
+    before = _sources(stack)
+    made = set()
+    for _ in range(_ROUNDS):
+        answers = _at_once(stack, "/jobs", {}, json=_upload(stack))
+        (accepted,) = (answer.json()["job_id"] for answer in answers if answer.status_code == 202)
+        refused = [answer for answer in answers if answer.status_code != 202]
+        assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(409, "upload_used")}
+        assert all(accepted in answer.json()["detail"] for answer in refused)
+        made.add(accepted)
+
+    assert [stack.finish(job_id)["status"] for job_id in made] == ["DONE"] * _ROUNDS
+    assert _sources(stack) - before == made

@@ -29,7 +29,7 @@ from tests.make_documents import GENERATED, long_scan
 from tests.receiver import Receiver, receiving
 from tests.system import outcome
 from tests.system.kill_points import POINTS, SIGNALS, Fired, KillPoints
-from tests.system.stack import Stack
+from tests.system.stack import Refused, Stack
 
 LEASE_SECONDS = 4
 _PATIENCE_SECONDS = 1500
@@ -164,9 +164,7 @@ def _run(stack: Stack, kill_points: KillPoints, receiver: Receiver, points: Iter
     rng = random.Random(1)
 
     def attempt(need: Callable[[], None]) -> None:
-        with contextlib.suppress(
-            requests.RequestException, AssertionError
-        ):  # the API died or refused: nothing accepted
+        with contextlib.suppress(requests.RequestException, Refused):  # the API died or refused: nothing accepted
             need()
 
     with ThreadPoolExecutor(8) as pool:

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from tests.conftest import WEBHOOK_SECRET
 from tests.make_documents import GENERATED
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 from tests.system.stack import Stack
 
 _SMALL = GENERATED["born-digital.pdf"]()
@@ -24,12 +24,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         OCR_WEBHOOK_SECRET=WEBHOOK_SECRET,
         OCR_WEBHOOK_ALLOW_PRIVATE="1",
     ) as found:
-        yield found
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
         yield found
 
 

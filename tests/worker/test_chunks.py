@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import time
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hybrid_ocr_core.errors import ChunkHome, DocumentRejected, LeaseLost, Unava
 from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
+from hybrid_ocr_worker import fan_out
 from hybrid_ocr_worker.fan_out import chunks_of
 from hybrid_ocr_worker.processing import Processor
 from hybrid_ocr_worker.recognition import Plan
@@ -304,15 +306,25 @@ def test_with_the_bucket_away_no_thousand_pages_are_asked_for(
     for _ in range(CHUNKS):
         _work(processor, queue)
     asked: list[int] = []
+    given_up = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        """What is under way when the pages are given up ends after that, as time-outs would."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            given_up.set()
+            super().shutdown(wait)
 
     def away(_self: DocumentStore, _job: JobId, _split: int, number: int, _path: Path) -> None:
         asked.append(number)
-        time.sleep(0.05)
+        assert number == 1 or given_up.wait(30)
         raise Unavailable("S3", "away")
 
+    monkeypatch.setattr(fan_out, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(DocumentStore, "get_page", away)
     with pytest.raises(Unavailable):
         _work(processor, queue)
 
-    assert len(asked) < PAGES
+    assert len(asked) <= 9 < PAGES  # eight at a time, and one in the place of the first
     assert (store.get(job).status, store.get(job).chunks_left) == (JobStatus.QUEUED, 0)

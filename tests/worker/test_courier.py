@@ -6,7 +6,6 @@ import datetime as dt
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 from standardwebhooks import Webhook
@@ -30,15 +29,9 @@ from tests.builders import FakeClock, a_document, a_job, a_result
 from tests.conftest import WEBHOOK_SECRET
 from tests.faults import away, lost_response
 from tests.observed import counted
-from tests.receiver import Received, Receiver, receiving
+from tests.receiver import Received, Receiver
 from tests.recognisers import ScriptedRecogniser
 from tests.worker.conftest import CONTENT
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -24,7 +24,7 @@ from hybrid_ocr_worker.couriers import Agenda, Couriers
 from hybrid_ocr_worker.webhook_post import Poster
 from tests.builders import LEASE, a_document, a_job, a_result
 from tests.faults import away
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 
 _LONG = 3600.0
 _PATIENCE_SECONDS = 30.0
@@ -34,12 +34,6 @@ _PATIENCE_SECONDS = 30.0
 def clock() -> Callable[[], dt.datetime]:
     """Threads wait for real."""
     return utc_now
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -180,46 +180,58 @@ def test_with_sqs_away_the_watch_goes_on_and_says_no_newer_time(queue: JobQueue,
     assert _number("hybrid_ocr_lanes_counted_timestamp_seconds") == counted_at
 
 
-class TestHowFarALaneIsRead:
+class TestHowLongALaneWaits:
     @staticmethod
-    def _until(lane: Lane) -> float:
-        found = _number("hybrid_ocr_lane_read_until_timestamp_seconds", lane=lane)
+    def _read_at(lane: Lane) -> float:
+        found = _number("hybrid_ocr_lane_read_timestamp_seconds", lane=lane)
         assert found is not None
         return found
 
-    def test_to_the_message_that_was_received_last(self, queue: JobQueue) -> None:
+    @staticmethod
+    def _message(*, age: float, receive_count: int = 1) -> ReceivedMessage:
+        sent_at = time.time() - age
+        return ReceivedMessage(body="", receipt_handle="h", receive_count=receive_count, sent_at=sent_at, lane=Lane.LOW)
+
+    def test_each_first_receive_counts_though_others_overtake(self) -> None:
+        def within(seconds: str) -> float:
+            return _number("hybrid_ocr_lane_wait_seconds_bucket", lane=Lane.LOW, le=seconds) or 0
+
+        before = {le: within(le) for le in ("1.0", "3600.0", "14400.0")}
+        metrics.message_received(self._message(age=7000))
+        metrics.message_received(self._message(age=0))
+
+        assert [within(le) - count for le, count in before.items()] == [1, 1, 2]
+
+    def test_what_was_received_before_counts_as_read_only(self) -> None:
+        before = time.time()
+        with counted("hybrid_ocr_lane_wait_seconds") as grown:
+            metrics.message_received(self._message(age=500, receive_count=2))
+
+        assert grown == {}
+        assert self._read_at(Lane.LOW) >= before
+
+    def test_the_intake_tells_of_what_it_takes(self, queue: JobQueue) -> None:
         intake = Intake(queue, weights={Lane.HIGH: 6, Lane.NORMAL: 3, Lane.LOW: 1}, visibility_seconds=60)
         queue.send(a_job().id, Lane.LOW)
 
-        message = intake.next()
+        with counted("hybrid_ocr_lane_wait_seconds_count") as grown:
+            assert intake.next() is not None
 
-        assert message is not None
-        assert self._until(Lane.LOW) == message.sent_at
+        assert grown == {"hybrid_ocr_lane_wait_seconds_count{lane=low}": 1}
 
-    def test_not_back_to_one_that_was_received_before(self) -> None:
-        metrics.lane_found_empty(Lane.LOW)
-        until = self._until(Lane.LOW)
-
-        again = ReceivedMessage(body="", receipt_handle="h", receive_count=2, sent_at=until - 500, lane=Lane.LOW)
-        metrics.message_received(again)
-
-        assert self._until(Lane.LOW) == until
-
-    def test_to_now_where_nothing_waits_and_not_where_something_does(self, queue: JobQueue) -> None:
+    def test_a_lane_without_anything_counts_as_read_and_one_with_something_does_not(self, queue: JobQueue) -> None:
         queue.send(a_job().id, Lane.NORMAL)
         for lane in Lane:
-            metrics.message_received(
-                ReceivedMessage(body="", receipt_handle="h", receive_count=1, sent_at=1000.0, lane=lane)
-            )
+            metrics._lane_read.labels(lane).set(1000.0)
         before = time.time()
 
         count_messages(queue)
 
-        assert self._until(Lane.NORMAL) == 1000.0
-        assert self._until(Lane.HIGH) >= before
-        assert self._until(Lane.LOW) >= before
+        assert self._read_at(Lane.NORMAL) == 1000.0
+        assert self._read_at(Lane.HIGH) >= before
+        assert self._read_at(Lane.LOW) >= before
 
-    def test_to_now_where_a_long_poll_was_in_vain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_long_poll_that_was_in_vain_is_a_reading(self) -> None:
         class Empty:
             lanes = (Lane.NORMAL,)
 
@@ -230,4 +242,4 @@ class TestHowFarALaneIsRead:
         intake = Intake(Empty(), weights={Lane.NORMAL: 1}, visibility_seconds=60)  # type: ignore[arg-type]
 
         assert intake.next() is None
-        assert self._until(Lane.NORMAL) >= before
+        assert self._read_at(Lane.NORMAL) >= before

@@ -13,14 +13,16 @@ from werkzeug.test import TestResponse
 
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.contents import Contents
+from hybrid_ocr_core.dispatch import Dispatch
 from hybrid_ocr_core.document_store import DocumentStore
-from hybrid_ocr_core.errors import DocumentRejected, JobNotFound
-from hybrid_ocr_core.job import JobId, JobStatus
+from hybrid_ocr_core.errors import DocumentRejected, JobNotFound, KeyUsed, Unavailable
+from hybrid_ocr_core.idempotency import KeyedRequest
+from hybrid_ocr_core.job import Job, JobId, JobStatus
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.settings import AwsSettings
 from hybrid_ocr_worker.processing import Processor
-from tests.builders import FakeClock
+from tests.builders import FakeClock, a_job
 from tests.faults import away
 from tests.recognisers import ScriptedRecogniser
 
@@ -90,6 +92,34 @@ def test_a_rerun_is_a_job_of_its_own_that_says_of_which(
     rerun = _view(client, JobId(tenant="default", job_id=body["job_id"]))
     assert (rerun["status"], rerun["options"]["mode"], recogniser.calls) == ("DONE", "force", 2)
     assert _view(client, job)["rerun_of"] is None
+
+
+@pytest.mark.failure(6)
+def test_of_reruns_that_race_under_one_key_the_one_that_loses_leads_nobody(
+    client: FlaskClient, store: JobStore, dispatch: Dispatch, contents: Contents, drain: Callable[[], None]
+) -> None:
+    first = store.get(_submit(client))
+    drain()
+    once = KeyedRequest(tenant="default", operation="jobs", key="k", fingerprint="f", at=first.created_at)
+    won, lost = (a_job(document=first.document, options=first.options, rerun_of=first.job_id) for _ in range(2))
+    dispatch.commit(won, once)
+    with pytest.raises(KeyUsed):
+        dispatch.commit(lost, once)
+
+    assert contents.lead(a_job(document=first.document, options=first.options)) == won.id
+
+
+def test_an_outage_after_a_rerun_is_accepted_is_none_of_it(
+    client: FlaskClient, store: JobStore, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outage(_contents: Contents, _job: Job) -> None:
+        raise Unavailable("DynamoDB", "away")
+
+    first = store.get(_submit(client))
+    monkeypatch.setattr(Contents, "lead_from_now_on", outage)
+    rerun = a_job(document=first.document, options=first.options, rerun_of=first.job_id)
+
+    assert dispatch.commit(rerun).id == store.get(rerun.id).id
 
 
 def test_what_is_not_named_is_as_it_was(client: FlaskClient) -> None:
@@ -312,6 +342,29 @@ def test_the_same_rerun_under_the_same_key_is_the_same_job(client: FlaskClient, 
     assert (first.headers.get("Idempotent-Replayed"), second.headers.get("Idempotent-Replayed")) == (None, "true")
     assert len(client.get("/jobs").get_json()["jobs"]) == 2
     assert len(clients.s3.list_objects_v2(Bucket="hybrid-ocr")["Contents"]) == 2
+
+
+@pytest.mark.failure(5)
+def test_who_heard_no_answer_learns_of_the_rerun_though_the_first_job_is_gone(
+    client: FlaskClient, clock: FakeClock, drain: Callable[[], None]
+) -> None:
+    erased, expired = _submit(client), _submit(client, retention_days="1")
+    drain()
+    headers = [{"Idempotency-Key": "again-7"}, {"Idempotency-Key": "again-8"}]
+    made = [
+        client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": 9}, headers=key).get_json()["job_id"]
+        for job, key in zip((erased, expired), headers, strict=True)
+    ]
+
+    client.delete(f"/jobs/{erased.job_id}")
+    clock.advance(2 * 24 * 3600)
+
+    assert client.get(f"/jobs/{expired.job_id}").status_code == 410
+    for job, key, job_id in zip((erased, expired), headers, made, strict=True):
+        again = client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": 9}, headers=key)
+        assert (again.status_code, again.get_json()["job_id"]) == (202, job_id)
+        other = client.post(f"/jobs/{job.job_id}/rerun", json={"retention_days": None}, headers=key)
+        assert _refused(other) == (422, "idempotency_mismatch")
 
 
 def test_another_rerun_under_the_same_key_is_refused(client: FlaskClient) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from hybrid_ocr_core.aws import AwsClients
@@ -227,6 +229,29 @@ def test_a_rerun_is_kept_as_long_counted_from_its_own_end(
     assert (retention["days"], retention["source_days"]) == (20, 3)
     assert retention["expires_at"] == "2026-12-12T12:00:00.000Z"
     assert _answer(client, done) == (410, "job_expired")
+
+
+def _rerun_days(client: FlaskClient, job: JobId, **asked: int | None) -> Any:
+    answer = client.post(f"/jobs/{job.job_id}/rerun", json=asked).get_json()
+    return (answer["retention"]["days"], answer["retention"]["source_days"]) if "retention" in answer else answer
+
+
+def test_days_of_a_rerun_that_are_not_named_are_no_reason_to_refuse_it(app: Flask, client: FlaskClient) -> None:
+    job = _submit(client, retention_days="60", source_retention_days="60")
+
+    assert _rerun_days(client, job, retention_days=None) == (30, 30)
+    assert _rerun_days(client, job, source_retention_days=None) == (60, 14)
+    assert _rerun_days(client, job, retention_days=None, source_retention_days=None) == (30, 14)
+
+    parts = app.extensions["hybrid_ocr"]
+    settings = replace(parts.settings, retention=replace(parts.settings.retention, most_days=45))
+    app.extensions["hybrid_ocr"] = replace(parts, settings=settings)
+
+    assert _rerun_days(client, job) == (45, 45)
+    assert _rerun_days(client, job, source_retention_days=40) == (45, 40)
+    assert _rerun_days(client, job, retention_days=20) == (20, 20)
+    assert _rerun_days(client, job, retention_days=60)["detail"] == "retention_days: 45 at most"
+    assert _rerun_days(client, job, source_retention_days=46)["detail"] == "source_retention_days: 45 at most"
 
 
 def test_the_days_of_a_failed_job_are_counted_too(

@@ -35,12 +35,6 @@ def _at(*addresses: str) -> Callable[[str, int], Sequence[str]]:
     return lambda _host, _port: addresses
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as found:
-        yield found
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For the name and for one address; it is its own authority."""

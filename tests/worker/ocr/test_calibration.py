@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from hypothesis import given
@@ -17,9 +19,12 @@ from hybrid_ocr_worker.ocr.native_text import NativeTextReader
 from hybrid_ocr_worker.ocr.reader import PageReader
 from hybrid_ocr_worker.ocr.result import PageResult
 from hybrid_ocr_worker.recognition import Summary
+from tests.conftest import ROOT
 from tests.make_documents import DOCUMENTS, GENERATED, scan_image
 from tests.worker.ocr.test_engines import engine  # noqa: F401 - fixture
 
+#: Expected calibration error on the half that nothing was fitted on; at most.
+_BAR = 0.03
 _SCORES = st.floats(0, 100)
 _RAW = Calibration([(0, 0), (100, 100)])
 #: Under every threshold of the reader and above it, by turns: whoever looked at these would decide otherwise.
@@ -40,7 +45,24 @@ def test_the_shipped_data_say_where_they_come_from() -> None:
     assert data["engines"].keys() == data["ece_before"].keys() == data["ece_after"].keys()
     for name, after in data["ece_after"].items():
         assert after < data["ece_before"][name]
+        assert after <= _BAR
     assert all(0 < share < 100 for _, share in data["points"])  # nothing is certain
+
+
+def test_the_figures_that_are_told_are_those_of_the_shipped_data() -> None:
+    data = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    bench, reference, changes = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("bench/README.md", "docs/api.md", "CHANGELOG.md")
+    )
+
+    for name in data["engines"]:
+        row = re.search(rf"\*\*held-out half\*\*, {name}.* \| (0\.\d+) \(.*\| \*\*(0\.\d+)\*\*", bench)
+        assert row is not None
+        assert row.groups() == (f"{data['ece_before'][name]:.3f}", f"{data['ece_after'][name]:.3f}")
+    before, after = (fmean(data[name].values()) for name in ("ece_before", "ece_after"))
+    for text in (reference, changes):
+        assert f"ECE {after:.3f} instead of {before:.3f}" in text
+    assert f"ECE ≤ {_BAR}" in bench
 
 
 def test_between_two_points_the_line_is_straight() -> None:
