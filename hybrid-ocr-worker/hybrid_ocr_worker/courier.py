@@ -112,9 +112,6 @@ class Courier:
             next_at = claim.event.next_try(made, pause, now)
             if pause is not None:
                 self._endpoints.pause(job.tenant, job.webhook_url, now + pause, pauses=endpoint.pauses + 1)
-        elif endpoint.pauses:
-            self._endpoints.recovered(job.tenant, job.webhook_url)
-            # A crash here leaves an event that was told, as above.
         if not self._events.report(claim, made, next_at):
             _log.info("Someone else tells this event now.", extra={"action": "webhook_lost"})
         elif made.is_success or made.is_gone:
@@ -132,6 +129,9 @@ class Courier:
                 "seconds": round(made.seconds, 3),
             },
         )
+        if made.is_success and endpoint.pauses:
+            # A crash here leaves a receiver whose next pause is a long one.
+            self._endpoints.recovered(job.tenant, job.webhook_url)
         return next_at
 
     def _put_off(self, claim: EventClaim, until: dt.datetime) -> dt.datetime:

@@ -99,6 +99,8 @@ class Agenda:
     def _drop(self, event: EventId) -> None:
         del self._at[event]
         self._waiting[event.job.tenant] -= 1
+        if not self._waiting[event.job.tenant]:
+            del self._waiting[event.job.tenant]
 
 
 class Couriers:

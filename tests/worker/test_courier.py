@@ -316,6 +316,23 @@ def test_pauses_double_up_to_an_hour_until_the_receiver_takes_an_event(
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, None, 1]
 
 
+def test_a_try_is_noted_before_its_receiver_is_said_to_be_back(
+    store: JobStore, clients: AwsClients, receiver: Receiver, ended: EventId, clock: FakeClock
+) -> None:
+    noted: list[Delivery] = []
+
+    class Noting(EndpointStore):
+        def recovered(self, tenant: str, url: str) -> None:
+            noted.append(_event(store, ended).delivery)
+
+    endpoints = Noting(clients.dynamodb, "hybrid-ocr", default_secrets=(WEBHOOK_SECRET,), clock=clock)
+    endpoints.pause(ended.job.tenant, receiver.url, clock.now)
+
+    Courier(store, endpoints, Poster(allow_private=True), clock=clock).deliver(ended)
+
+    assert noted == [Delivery.DELIVERED]
+
+
 def test_those_who_fail_together_lengthen_the_pause_once(
     store: JobStore, endpoints: EndpointStore, receiver: Receiver, clock: FakeClock
 ) -> None:
