@@ -492,14 +492,20 @@ def test_a_backlog_goes_turn_after_turn_and_of_a_fleet_one_takes_them(
 
 
 def test_when_it_is_time_to_stop_a_backlog_waits(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps = []
+    sweeps = 0
     stop = threading.Event()
+
+    def sweep() -> None:
+        nonlocal sweeps
+        sweeps += 1
+        stop.set()
+
     monkeypatch.setattr(Sweeper, "has_more", True)
-    monkeypatch.setattr(sweeper, "sweep", lambda: sweeps.append(stop.set()))
+    monkeypatch.setattr(sweeper, "sweep", sweep)
 
     sweep_forever(sweeper, every_seconds=0.001, stop=stop)
 
-    assert len(sweeps) == 1
+    assert sweeps == 1
 
 
 def test_what_is_erased_is_not_expired(
