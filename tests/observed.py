@@ -1,17 +1,25 @@
-"""What a block of a test adds to the metrics, asks of AWS, and logs."""
+"""What a test sees of the service: metrics, requests to AWS, log lines, objects, messages, refusals."""
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from botocore.client import BaseClient
+from werkzeug.test import TestResponse
 
+from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.exposition import REGISTRY
+from hybrid_ocr_core.job import JobId
+from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.logs import JsonFormatter
+
+#: For what comes to pass in another thread.
+_PATIENCE_SECONDS = 30
 
 
 @contextmanager
@@ -65,3 +73,33 @@ def log_lines_of(name: str) -> Iterator[list[dict[str, str]]]:
     logger.addHandler(handler)
     yield lines
     logger.removeHandler(handler)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until it is so; a test that waits in vain fails."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def stored(clients: AwsClients) -> dict[str, bytes]:
+    """All objects in the bucket, by key."""
+    keys = [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
+    return {key: clients.s3.get_object(Bucket="hybrid-ocr", Key=key)["Body"].read() for key in keys}
+
+
+def sent_jobs(queue: JobQueue) -> list[str]:
+    """The ids of the jobs that have a message, each taken."""
+    found = []
+    while (message := queue.receive(visibility_seconds=30, wait_seconds=0)) is not None:
+        work = message.work()
+        assert isinstance(work, JobId)
+        found.append(work.job_id)
+    return found
+
+
+def code_of(response: TestResponse) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    assert response.content_type == "application/problem+json"
+    return response.status_code, response.get_json()["code"]

@@ -5,11 +5,9 @@ A route that stands in neither list cannot be served: ``check`` ends the start o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeGuard
 
 from flask import Flask
 
@@ -46,9 +44,6 @@ SCOPES = {
     "metrics.show": Scope.ADMIN,
 }
 
-#: It is a part of keys in DynamoDB and S3, where ``#`` and ``/`` separate.
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
@@ -60,11 +55,6 @@ class Caller:
     def may(self, scope: Scope) -> bool:
         """Is this allowed?"""
         return scope in self.scopes or Scope.ADMIN in self.scopes
-
-
-def is_tenant(name: object) -> TypeGuard[str]:
-    """Can this be the name of a tenant?"""
-    return isinstance(name, str) and _TENANT.fullmatch(name) is not None
 
 
 def known_scopes(words: Iterable[object]) -> frozenset[Scope]:

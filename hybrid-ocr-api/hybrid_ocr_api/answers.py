@@ -69,6 +69,8 @@ _ALWAYS_WITH = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
+#: Status of an error -> headers that it has with some of its codes.
+_AT_TIMES_WITH = {HTTPStatus.CONFLICT: ("Retry-After",)}
 #: Of every answer to a caller who is known, if there is a limit.
 _RATE = ("RateLimit", "RateLimit-Policy")
 #: Where the errors are that routes share.
@@ -137,11 +139,10 @@ def refusal(name: str) -> Json:
     """An error that routes refer to, by its name: the codes that it may have, and whether the routes are open."""
     codes = name.removesuffix(f".{_OPEN}").split(".")
     status = PROBLEMS[codes[0]][0]
+    at_times = (*_AT_TIMES_WITH.get(status, ()), *(() if name.endswith(f".{_OPEN}") else _RATE))
     return {
         "description": "; or: ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes),
-        "headers": _headers(
-            ("X-Request-Id", *_ALWAYS_WITH.get(status, ())), () if name.endswith(f".{_OPEN}") else _RATE
-        ),
+        "headers": _headers(("X-Request-Id", *_ALWAYS_WITH.get(status, ())), at_times),
         "content": {
             PROBLEM: {
                 "schema": {

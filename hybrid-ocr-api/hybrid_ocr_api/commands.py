@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hybrid_ocr_api.access import Scope, is_tenant
+from hybrid_ocr_api.access import Scope
 from hybrid_ocr_api.api_keys import ApiKey
 from hybrid_ocr_api.key_office import KeyOffice
 from hybrid_ocr_api.key_store import KeyEnds, KeyNotFound, KeyStore
 from hybrid_ocr_core import aws
 from hybrid_ocr_core.errors import SettingsError, Unavailable
 from hybrid_ocr_core.settings import AwsSettings, Reader
+from hybrid_ocr_core.tenant import tenant
 
 _ROW = "{:<12}  {:<16}  {:<24}  {:<20}  {:<20}  {:<20}  {}"
 
@@ -51,13 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--bind", default="", metavar="HOST:PORT", help="default: OCR_PORT on 127.0.0.1")
     actions = commands.add_parser("keys", help="the API keys").add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make a key; it is shown this once, on stdout")
-    create.add_argument("--tenant", required=True, type=_tenant)
+    create.add_argument("--tenant", required=True, type=tenant)
     create.add_argument(
         "--scopes", required=True, type=_scopes, help=f"of {', '.join(Scope)}, with commas; admin includes the others"
     )
     create.add_argument("--label", default="", help="what it is for")
     listing = actions.add_parser("list", help="show them, and when they were used last; not the keys themselves")
-    listing.add_argument("--tenant", type=_tenant)
+    listing.add_argument("--tenant", type=tenant)
     revoke = actions.add_parser("revoke", help="let a key end now; the API may believe it for OCR_KEY_CACHE_SECONDS")
     revoke.add_argument("key_id", metavar="KEY_ID")
     rotate = actions.add_parser("rotate", help="make another key like this one, which ends some days later")
@@ -114,12 +115,6 @@ def _time(time: dt.datetime | None) -> str:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _tenant(text: str) -> str:
-    if not is_tenant(text):
-        raise argparse.ArgumentTypeError("letters, digits and _ . -, at most 64, and not one of these three first")
-    return text
 
 
 def _scopes(text: str) -> frozenset[Scope]:

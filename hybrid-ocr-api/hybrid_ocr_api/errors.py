@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from hybrid_ocr_api.refusals import Forbidden, TooMany, Unauthorized
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import HybridOcrError, Unavailable
+from hybrid_ocr_core.errors import HybridOcrError, Unavailable, WebhookUnderWay
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ PROBLEMS = {
     "upload_incomplete": (HTTPStatus.CONFLICT, "The upload has not arrived"),
     "upload_used": (HTTPStatus.CONFLICT, "The upload became a job before"),
     "upload_expired": (HTTPStatus.GONE, "The upload was not submitted in time"),
+    "webhook_under_way": (HTTPStatus.CONFLICT, "The webhook is being told at this moment"),
     "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests in a minute"),
     "quota_exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "A quota is used up"),
     "unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "A part of the service is away"),
@@ -79,7 +80,7 @@ def _from_own_error(error: HybridOcrError) -> Response:
     if error.code not in PROBLEMS or error.code == "internal":
         return _from_surprise(error)
     response = problem(error.code, str(error))
-    if isinstance(error, TooMany):
+    if isinstance(error, TooMany | WebhookUnderWay):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized | Forbidden):
         response.headers["WWW-Authenticate"] = ", ".join(_challenges(error))

@@ -35,8 +35,11 @@ from hybrid_ocr_api.forms import (
 )
 from hybrid_ocr_api.schemas import JobList, JobView, Page, WebhookView
 from hybrid_ocr_api.services import services
-from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable
+from hybrid_ocr_core.errors import JobNotFound, KeyUsed, Unavailable, WebhookUnderWay
 from hybrid_ocr_core.job import ID, Job, JobId
+
+#: What a try takes at most, and a little.
+_TRY_SECONDS = 30
 
 blueprint = Blueprint("jobs", __name__)
 
@@ -224,7 +227,11 @@ def webhook(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/webhook/redeliver")
 @api.validate(
-    resp=Answers({HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=WebhookView)}, *ABSENT),
+    resp=Answers(
+        {HTTPStatus.ACCEPTED: Answer(meaning="It is told again, soon.", body=WebhookView)},
+        *ABSENT,
+        "webhook_under_way",
+    ),
     tags=("webhooks",),
 )
 def redeliver(job_id: str) -> tuple[Response, int]:
@@ -237,8 +244,10 @@ def redeliver(job_id: str) -> tuple[Response, int]:
     assert job.webhook_url is not None
     # Who asks for it wants it tried, whatever the receiver said before.
     parts.endpoints.welcome(job.tenant, job.webhook_url)
-    # A crash here leaves the event as it was. One that is being sent at this moment is told anyway.
-    parts.jobs.events.redeliver(events[-1].id)
+    # A crash here leaves the event as it was.
+    if not parts.jobs.events.redeliver(events[-1].id):
+        # What comes of the try under way, nobody knows yet: it may have been the last one.
+        raise WebhookUnderWay(retry_after=_TRY_SECONDS)
     return jsonify(webhook_view.render(job, parts.jobs.events.of(job.id))), HTTPStatus.ACCEPTED
 
 

@@ -10,10 +10,11 @@ import logging
 
 import jwt
 
-from hybrid_ocr_api.access import Caller, is_tenant, known_scopes
+from hybrid_ocr_api.access import Caller, known_scopes
 from hybrid_ocr_api.jwks import KeySource
 from hybrid_ocr_api.refusals import Unauthorized
 from hybrid_ocr_api.token_settings import TokenSettings
+from hybrid_ocr_core.tenant import is_tenant
 
 _log = logging.getLogger(__name__)
 

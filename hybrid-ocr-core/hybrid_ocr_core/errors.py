@@ -19,6 +19,7 @@ HybridOcrError                     code: stable and public; retryable: is anothe
 ├── UploadIncomplete               its bytes are not there, or not all of them
 ├── UploadUsed(made)               it became a job before
 ├── UploadExpired                  nobody submitted it in time
+├── WebhookUnderWay(retry_after)    it is being told at this moment, so it cannot begin anew
 ├── LeaseHeld(until)               another worker's lease is alive; hide the message until it ends
 ├── LeaseLost                      fenced off: stop, write nothing, delete nothing
 ├── JobFinished(job)               terminal already; the message can go
@@ -77,6 +78,7 @@ REQUEST_CODES = frozenset(
         "upload_incomplete",
         "upload_used",
         "upload_expired",
+        "webhook_under_way",
         "quota_exceeded",
         "rate_limited",
         "unavailable",
@@ -224,6 +226,17 @@ class UploadExpired(HybridOcrError):
     """An upload was not submitted in time."""
 
     code = "upload_expired"
+
+
+class WebhookUnderWay(HybridOcrError):
+    """An event is being told at this moment. ``retry_after`` are whole seconds."""
+
+    code = "webhook_under_way"
+    retryable = True
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("it is being told at this moment; ask again when that try is noted")
+        self.retry_after = retry_after
 
 
 class LeaseHeld(HybridOcrError):

@@ -15,8 +15,10 @@ from __future__ import annotations
 import atexit
 import fcntl
 import itertools
+import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -29,6 +31,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from hybrid_ocr_core.process import is_alive
+
+_log = logging.getLogger(__name__)
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 #: Every metric of ours, and nothing else.
@@ -99,6 +103,11 @@ def _source() -> CollectorRegistry:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     allow_reuse_port = True
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Who connects and says nothing is no defect; the base class prints a traceback amid the log's JSON."""
+        kind = sys.exc_info()[0]
+        _log.info("A scrape failed: %s.", kind.__name__ if kind else "", extra={"action": "scrape_failed"})
 
 
 class _Handler(WSGIRequestHandler):

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _COURIERS = 4
 #: A receiver that takes its time must not have all of them.
 _MOST_OF_A_TENANT = 3
-#: Many, so that those of one tenant do not hide the others'; only keys are read.
+#: Of a look at the table; the next one goes on where it ended, so that those of one tenant hide nobody's for long.
 _LOOK_MOST = 1000
 _MOST_ON_AGENDA = 2000
 #: What is due later is for the next look, of whichever process.
@@ -35,10 +35,14 @@ _LAST_SECONDS = 2.0
 
 
 class Agenda:
-    """Events to look at, each once, and of one tenant some at a time. What does not fit is found by the next look."""
+    """Events to look at, each once, and of one tenant some at a time. What does not fit is found by a later look.
+
+    When it is full, the tenant that has most on it gives way to one that has less.
+    """
 
     def __init__(self) -> None:
         self._at: dict[EventId, float] = {}
+        self._waiting: Counter[str] = Counter()
         self._in_hand: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -47,25 +51,27 @@ class Agenda:
         """Look at it in so many seconds. Never waits, never fails."""
         at = time.monotonic() + seconds
         with self._changed:
-            if event in self._at or len(self._at) < _MOST_ON_AGENDA:
-                self._at[event] = min(at, self._at.get(event, at))
-                self._changed.notify()
+            if event in self._at:
+                self._at[event] = min(at, self._at[event])
+            elif len(self._at) < _MOST_ON_AGENDA or self._has_made_room_for(event.job.tenant):
+                self._at[event] = at
+                self._waiting[event.job.tenant] += 1
+            self._changed.notify()
 
     def take(self) -> EventId | None:
         """Wait for the next one, to be told when it is ``done``; None when the agenda is closed."""
         with self._changed:
             while not self._is_closed:
-                free = (event for event in self._at if self._in_hand[event.job.tenant] < _MOST_OF_A_TENANT)
-                event = min(free, key=self._at.__getitem__, default=None)
-                if event is None:
-                    self._changed.wait()
-                    continue
-                wait = self._at[event] - time.monotonic()
-                if wait <= 0:
-                    del self._at[event]
+                now = time.monotonic()
+                free = [event for event in self._at if self._in_hand[event.job.tenant] < _MOST_OF_A_TENANT]
+                due = [event for event in free if self._at[event] <= now]
+                if due:
+                    # Who has nobody comes before who waits for longest.
+                    event = min(due, key=lambda event: (self._in_hand[event.job.tenant], self._at[event]))
+                    self._drop(event)
                     self._in_hand[event.job.tenant] += 1
                     return event
-                self._changed.wait(wait)
+                self._changed.wait(min(self._at[event] for event in free) - now if free else None)
         return None
 
     def done(self, event: EventId) -> None:
@@ -82,6 +88,17 @@ class Agenda:
 
     def __len__(self) -> int:
         return len(self._at)
+
+    def _has_made_room_for(self, tenant: str) -> bool:
+        richest, most = max(self._waiting.items(), key=lambda entry: entry[1])
+        if most <= self._waiting[tenant] + 1:
+            return False
+        self._drop(max((event for event in self._at if event.job.tenant == richest), key=self._at.__getitem__))
+        return True
+
+    def _drop(self, event: EventId) -> None:
+        del self._at[event]
+        self._waiting[event.job.tenant] -= 1
 
 
 class Couriers:
@@ -139,10 +156,11 @@ class Couriers:
     def _look(self) -> None:
         """As the sweeper's timer: the first wait is random, so that a fleet's looks spread out."""
         wait = random.uniform(0, self._look_seconds)  # noqa: S311 - not cryptography
+        start, seen = None, 0
         while not self._stop.wait(wait):
             wait = self._look_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - not cryptography
             try:
-                due = self._events.due(limit=_LOOK_MOST)
+                due, start = self._events.due_page(limit=_LOOK_MOST, start=start)
             except Unavailable as error:
                 _log.info("Could not look for events: %s.", error, extra={"action": "webhook_postponed"})
                 continue
@@ -152,6 +170,9 @@ class Couriers:
             # In no order, lest all processes of a fleet want the same one.
             for event in random.sample(due, len(due)):
                 self._agenda.put(event)
-            if len(due) == _LOOK_MOST:
-                # There are more: look again when these are about done.
-                wait = 1.0 if len(self._agenda) < _LOOK_MOST else 5.0
+            seen += len(due)
+            if seen >= _LOOK_MOST:
+                # There are more, or not all of them had room: look again when these are about done.
+                wait = min(wait, 1.0 if len(self._agenda) < _LOOK_MOST else 5.0)
+            if start is None:
+                seen = 0

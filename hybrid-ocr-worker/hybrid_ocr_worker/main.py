@@ -25,6 +25,7 @@ from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.places import Places
 from hybrid_ocr_core.process import is_alive
+from hybrid_ocr_core.tenant import tenant
 from hybrid_ocr_core.usage import Usage
 from hybrid_ocr_worker.consumer import Consumer
 from hybrid_ocr_worker.courier import Courier
@@ -94,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     secret.add_argument(
         "action",
         choices=("rotate", "retire"),
-        help="rotate: print a new one, and sign with that and the one before it; retire: with the new one only",
+        help="rotate: print a new one, and sign with that and with what signed before; retire: with the new one only",
     )
-    secret.add_argument("--tenant", default=DEFAULT_TENANT, help="default: %(default)s")
+    secret.add_argument("--tenant", type=tenant, default=DEFAULT_TENANT, help="default: %(default)s")
     letters = commands.add_parser("dlq", help="the dead letters: messages of jobs that were given up")
     actions = letters.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="show them; they stay where they are")
@@ -206,12 +207,12 @@ def _couriers(settings: WorkerSettings, parts: _Parts) -> Couriers:
     return Couriers(courier, parts.store.events, parts.agenda, look_seconds=look_seconds)
 
 
-def _webhook_secret(settings: WorkerSettings, action: str, tenant: str) -> int:
+def _webhook_secret(settings: WorkerSettings, action: str, of: str) -> int:
     endpoints = _connect(settings).endpoints
     if action == "rotate":
-        print(endpoints.rotate(tenant))
+        print(endpoints.rotate(of))
     else:
-        endpoints.retire(tenant)
+        endpoints.retire(of)
     return 0
 
 

@@ -20,6 +20,7 @@ from hybrid_ocr_api.unzip import Limits, Window
 from hybrid_ocr_core.aws import AwsClients
 from hybrid_ocr_core.errors import FileTooLarge, Unavailable, UnsupportedMediaType
 from tests.archives import archive, damaged, encrypted, link, lying, nested, overlapping, quoting
+from tests.observed import stored
 
 _PDF = b"%PDF-1.7 not parsed here"
 _MEGABYTE = 1 << 20
@@ -41,11 +42,6 @@ def _refused(response: TestResponse) -> tuple[int, str, str]:
     return response.status_code, body["code"], body["detail"]
 
 
-def _objects(clients: AwsClients) -> list[bytes]:
-    keys = [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
-    return sorted(clients.s3.get_object(Bucket="hybrid-ocr", Key=key)["Body"].read() for key in keys)
-
-
 def test_the_members_of_an_archive_are_the_files_of_the_batch(client: FlaskClient, clients: AwsClients) -> None:
     noise = b"%PDF-" + random.Random(1).randbytes(700_000)
     files = {"a.pdf": noise, "2026/": b"", "2026/a.pdf": _PDF, "2026/notes.txt": b"plain", "empty.pdf": b""}
@@ -60,7 +56,7 @@ def test_the_members_of_an_archive_are_the_files_of_the_batch(client: FlaskClien
         ("empty.pdf", "file_empty"),
     ]
     assert _shown(response) == [*members, *members, ("2.zip", None)]
-    assert _objects(clients) == sorted([noise, noise, _PDF, _PDF, _PDF])
+    assert sorted(stored(clients).values()) == sorted([noise, noise, _PDF, _PDF, _PDF])
 
 
 def test_the_name_of_a_member_is_shown_and_leads_nowhere(client: FlaskClient) -> None:
@@ -80,16 +76,16 @@ def test_the_name_of_a_member_is_shown_and_leads_nowhere(client: FlaskClient) ->
 
 def test_an_archive_within_an_archive_is_not_opened(client: FlaskClient, clients: AwsClients) -> None:
     """As 42.zip, five deep; also one that stores a PDF, whose header then shows."""
-    stored = archive({"a.pdf": _PDF}, zipfile.ZIP_STORED)
+    inner = archive({"a.pdf": _PDF}, zipfile.ZIP_STORED)
 
-    response = _post(client, nested(5, 4, bytes(_MEGABYTE)), archive({"inner.zip": stored, "b.pdf": _PDF}))
+    response = _post(client, nested(5, 4, bytes(_MEGABYTE)), archive({"inner.zip": inner, "b.pdf": _PDF}))
 
     assert _shown(response) == [
         *((f"lib {number}.zip", "unsupported_media_type") for number in range(4)),
         ("inner.zip", "unsupported_media_type"),
         ("b.pdf", None),
     ]
-    assert _objects(clients) == [_PDF]
+    assert sorted(stored(clients).values()) == [_PDF]
 
 
 def test_a_member_that_cannot_be_taken_does_not_stop_the_others(client: FlaskClient) -> None:
@@ -117,7 +113,7 @@ def test_a_member_that_is_too_large_is_refused_alone_and_leaves_no_bytes(
     response = _post(client, archive({"a.pdf": _PDF, "large.pdf": noise, "b.pdf": _PDF + b"!"}))
 
     assert _shown(response) == [("a.pdf", None), ("large.pdf", "file_too_large"), ("b.pdf", None)]
-    assert _objects(clients) == [_PDF, _PDF + b"!"]
+    assert sorted(stored(clients).values()) == [_PDF, _PDF + b"!"]
 
 
 def test_an_archive_that_cannot_be_read_refuses_the_batch_and_is_named(
@@ -129,7 +125,7 @@ def test_an_archive_that_cannot_be_read_refuses_the_batch_and_is_named(
 
         assert (status, code) == (415, "unsupported_media_type")
         assert "1.zip" in detail
-    assert _objects(clients) == []
+    assert stored(clients) == {}
 
 
 def test_an_archive_without_files_is_no_batch(client: FlaskClient) -> None:
@@ -163,7 +159,7 @@ def test_zip_bombs_of_overlapping_members_end_at_the_limit(client: FlaskClient, 
             assert sum(code is not None for _, code in _shown(response)) >= 19
         else:
             assert _refused(response)[:2] == (413, "file_too_large")
-    assert _objects(clients) == []
+    assert stored(clients) == {}
 
 
 @pytest.fixture

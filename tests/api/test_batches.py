@@ -24,6 +24,7 @@ from tests.archives import archive
 from tests.builders import FakeClock, Unread, a_document, a_failure, a_result
 from tests.conftest import MAX_BATCH_BYTES, MAX_BATCH_FILES, MAX_UPLOAD_BYTES
 from tests.faults import away, away_after, changed_answer, lost_response
+from tests.observed import code_of, sent_jobs, stored
 
 _PDF = b"%PDF-1.7 not parsed here"
 
@@ -40,22 +41,6 @@ def _get(client: FlaskClient, posted: TestResponse) -> dict[str, Any]:
 
 def _jobs(body: dict[str, Any]) -> list[JobId]:
     return [JobId(tenant="default", job_id=file["job_id"]) for file in body["files"] if file["job_id"]]
-
-
-def _objects(clients: AwsClients) -> list[str]:
-    return [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
-
-
-def _messages(queue: JobQueue) -> list[Any]:
-    found = []
-    while (message := queue.receive(visibility_seconds=30, wait_seconds=0)) is not None:
-        found.append(message.work())
-    return found
-
-
-def _code(response: TestResponse) -> tuple[int, str]:
-    assert response.content_type == "application/problem+json"
-    return response.status_code, response.get_json()["code"]
 
 
 def test_every_file_of_a_batch_becomes_a_job(
@@ -76,11 +61,11 @@ def test_every_file_of_a_batch_becomes_a_job(
     assert {(job.options.languages, job.client_reference, job.batch_id) for job in jobs} == {
         (("deu",), "order 7", body["batch_id"])
     }
-    assert len(_objects(clients)) == 25
+    assert len(stored(clients)) == 25
     for job, content in zip(jobs, contents, strict=True):
         documents.get_source(job, tmp_path / "source")
         assert (tmp_path / "source").read_bytes() == content
-    assert sorted(job.job_id for job in _messages(queue)) == sorted(job.job_id for job in jobs)
+    assert sorted(sent_jobs(queue)) == sorted(job.job_id for job in jobs)
     assert _get(client, response) == body
     assert client.get(f"/jobs/{jobs[0].job_id}").get_json()["batch_id"] == body["batch_id"]
 
@@ -105,7 +90,7 @@ def test_of_a_batch_with_more_jobs_than_places_each_that_ends_sends_the_next(
     jobs = _jobs(_post(client, *[_PDF] * 5).get_json())
     seen: list[JobId] = []
 
-    while received := _messages(queue):
+    while received := [JobId(tenant="default", job_id=job_id) for job_id in sent_jobs(queue)]:
         assert len(received) <= 2
         for job in received:
             dispatch.ended(store.complete(store.claim(job)[1], a_document(pages=2), a_result()))
@@ -135,7 +120,7 @@ def test_a_file_that_is_refused_does_not_stop_the_others(client: FlaskClient, cl
         None,
     )
     assert body["files"][4]["filename"] == "scan.pdf"
-    assert len(_objects(clients)) == 2
+    assert len(stored(clients)) == 2
     assert _get(client, response) == body
 
 
@@ -146,7 +131,7 @@ def test_a_batch_of_which_every_file_is_refused_says_so_in_each(client: FlaskCli
     assert (response.status_code, body["status"]) == (202, "DONE")
     assert body["counts"] == _counts(files=2, refused=2)
     assert "Retry-After" not in client.get(response.headers["Location"]).headers
-    assert _messages(queue) == []
+    assert sent_jobs(queue) == []
 
 
 def test_the_status_of_a_batch_is_told_from_its_jobs(client: FlaskClient, store: JobStore) -> None:
@@ -201,7 +186,7 @@ def test_what_is_delivered_or_written_twice_is_counted_once(
 
 def test_an_unknown_batch_is_not_found(client: FlaskClient) -> None:
     for batch_id in ("0" * 32, "nonsense", "0" * 31, "A" * 32, "%00", "..%2F.."):
-        assert _code(client.get(f"/batches/{batch_id}")) == (404, "not_found")
+        assert code_of(client.get(f"/batches/{batch_id}")) == (404, "not_found")
 
 
 def test_a_job_is_no_batch_and_a_batch_no_job(client: FlaskClient) -> None:
@@ -214,12 +199,12 @@ def test_a_job_is_no_batch_and_a_batch_no_job(client: FlaskClient) -> None:
 def test_no_key_is_unauthorized_before_the_body_is_read(client: FlaskClient) -> None:
     client.environ_base.pop("HTTP_X_API_KEY")
 
-    assert _code(_post_unread(client, 1000)) == (401, "unauthorized")
+    assert code_of(_post_unread(client, 1000)) == (401, "unauthorized")
 
 
 def test_a_batch_over_the_limit_is_refused_before_the_body_is_read(client: FlaskClient) -> None:
-    assert _code(_post_unread(client, 2 * MAX_BATCH_BYTES)) == (413, "file_too_large")
-    assert _code(_post_unread(client, MAX_BATCH_BYTES)) == (500, "internal")  # for it was read
+    assert code_of(_post_unread(client, 2 * MAX_BATCH_BYTES)) == (413, "file_too_large")
+    assert code_of(_post_unread(client, MAX_BATCH_BYTES)) == (500, "internal")  # for it was read
 
 
 def test_a_batch_of_too_many_files_is_refused(client: FlaskClient, clients: AwsClients) -> None:
@@ -227,9 +212,9 @@ def test_a_batch_of_too_many_files_is_refused(client: FlaskClient, clients: AwsC
 
     for files in ([_PDF] * (MAX_BATCH_FILES + 1), [many, _PDF], [_PDF, many]):
         response = _post(client, *files)
-        assert _code(response) == (413, "file_too_large")
+        assert code_of(response) == (413, "file_too_large")
         assert str(MAX_BATCH_FILES) in response.get_json()["detail"]
-    assert _objects(clients) == []
+    assert stored(clients) == {}
     assert _post(client, *[_PDF] * MAX_BATCH_FILES).status_code == 202
 
 
@@ -238,33 +223,33 @@ def test_what_is_no_file_is_limited_as_a_whole(client: FlaskClient) -> None:
 
     response = client.post("/batches", data={"file": (io.BytesIO(_PDF), "a.pdf"), **fields})
 
-    assert _code(response) == (413, "file_too_large")
+    assert code_of(response) == (413, "file_too_large")
     assert "fields" in response.get_json()["detail"]
 
 
 def test_a_form_of_another_kind_is_not_read(client: FlaskClient) -> None:
-    assert _code(_post_unread(client, 1000, "application/x-www-form-urlencoded")) == (400, "file_missing")
+    assert code_of(_post_unread(client, 1000, "application/x-www-form-urlencoded")) == (400, "file_missing")
 
 
 def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:
-    assert _code(client.post("/batches", data={"languages": "eng"})) == (400, "file_missing")
-    assert _code(client.post("/batches", data=b"raw", content_type="application/zip")) == (400, "file_missing")
-    assert _code(client.post("/batches")) == (400, "file_missing")
+    assert code_of(client.post("/batches", data={"languages": "eng"})) == (400, "file_missing")
+    assert code_of(client.post("/batches", data=b"raw", content_type="application/zip")) == (400, "file_missing")
+    assert code_of(client.post("/batches")) == (400, "file_missing")
 
 
 def test_a_file_under_another_name_is_refused_and_not_lost(client: FlaskClient) -> None:
     files = {"file": (io.BytesIO(_PDF), "a.pdf"), "files": (io.BytesIO(_PDF), "b.pdf")}
 
-    assert _code(client.post("/batches", data=files)) == (400, "bad_request")
+    assert code_of(client.post("/batches", data=files)) == (400, "bad_request")
 
 
 def test_a_bad_option_refuses_the_batch(client: FlaskClient, clients: AwsClients) -> None:
-    assert _code(_post(client, _PDF, languages="eng+xxx")) == (422, "unsupported_language")
+    assert code_of(_post(client, _PDF, languages="eng+xxx")) == (422, "unsupported_language")
     for field in ("mode", "outputs", "pages", "langauges"):
-        assert _code(_post(client, _PDF, **{field: "nonsense"})) == (400, "bad_request")
-    assert _code(_post(client, _PDF, client_reference="x" * 257)) == (400, "bad_request")
+        assert code_of(_post(client, _PDF, **{field: "nonsense"})) == (400, "bad_request")
+    assert code_of(_post(client, _PDF, client_reference="x" * 257)) == (400, "bad_request")
 
-    assert _objects(clients) == []
+    assert stored(clients) == {}
 
 
 @pytest.mark.failure(1)
@@ -283,7 +268,7 @@ def test_a_batch_that_is_cut_anywhere_leaves_nothing(client: FlaskClient, client
         assert response.status_code == 400, sent
 
     assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
-    assert _objects(clients) == []
+    assert stored(clients) == {}
 
 
 _OUTAGES: dict[str, Callable[[AwsClients], AbstractContextManager[None]]] = {
@@ -305,12 +290,12 @@ def test_an_outage_in_the_middle_of_a_batch_takes_all_of_it_back(
 
     items = clients.dynamodb.scan(TableName="hybrid-ocr")["Items"]
     jobs = [item for item in items if "#J#" in item["pk"]["S"]]
-    assert _code(response) == (503, "unavailable")
+    assert code_of(response) == (503, "unavailable")
     assert response.headers["Retry-After"].isdigit()
-    assert _objects(clients) == []
+    assert stored(clients) == {}
     assert all("erased_at" in item for item in jobs)
     assert not [item for item in items if item["sk"]["S"] == "META" and item not in jobs]
-    assert _messages(queue) == []
+    assert sent_jobs(queue) == []
 
 
 @pytest.mark.failure(41)
@@ -329,13 +314,13 @@ def test_what_an_outage_keeps_from_being_taken_back_runs_and_nobody_asks(
 
     with monkeypatch.context() as patch, away_after(clients.dynamodb, "PutItem", 3):
         patch.setattr(store, "erase", fail)
-        assert _code(_post(client, *[_PDF] * 9)) == (503, "unavailable")
+        assert code_of(_post(client, *[_PDF] * 9)) == (503, "unavailable")
     clock.advance(61)
     Sweeper(store, queue, documents, dispatch, clock=clock).sweep()
 
-    sent = _messages(queue)
+    sent = sent_jobs(queue)
     assert len(sent) == 3
-    assert all(store.get(job).status is JobStatus.QUEUED for job in sent)
+    assert all(store.get(JobId(tenant="default", job_id=job)).status is JobStatus.QUEUED for job in sent)
 
 
 @pytest.mark.failure(9)
@@ -359,7 +344,7 @@ def test_messages_that_sqs_refuses_are_sent_again_and_then_left_to_the_sweeper(
 
     Sweeper(store, queue, documents, dispatch, clock=clock).sweep()
 
-    assert sorted(job.job_id for job in _messages(queue)) == sorted(job.job_id for job in _jobs(body))
+    assert sorted(sent_jobs(queue)) == sorted(job.job_id for job in _jobs(body))
 
 
 @pytest.mark.failure(8, 42)
@@ -376,7 +361,7 @@ def test_with_the_table_away_asking_for_a_batch_is_unavailable(client: FlaskClie
     posted = _post(client, _PDF)
 
     with away(clients.dynamodb):
-        assert _code(client.get(posted.headers["Location"])) == (503, "unavailable")
+        assert code_of(client.get(posted.headers["Location"])) == (503, "unavailable")
 
 
 def _post_unread(

@@ -25,6 +25,7 @@ from hybrid_ocr_core.job_store import JobStore
 from tests.builders import START, FakeClock, Unread
 from tests.conftest import KEY, MAX_DIRECT_UPLOAD_BYTES, MAX_UPLOAD_BYTES
 from tests.faults import away, away_after, lost_response
+from tests.observed import code_of, sent_jobs, stored
 
 _PDF = b"%PDF-1.7 not parsed here"
 _ANNOUNCED = {"filename": "scan.pdf", "bytes": len(_PDF), "media_type": "application/pdf"}
@@ -32,11 +33,6 @@ _ANNOUNCED = {"filename": "scan.pdf", "bytes": len(_PDF), "media_type": "applica
 
 def _announce(client: FlaskClient, **changes: Any) -> TestResponse:
     return client.post("/uploads", json={**_ANNOUNCED, **changes})
-
-
-def _code(response: TestResponse) -> tuple[int, str]:
-    assert response.content_type == "application/problem+json"
-    return response.status_code, response.get_json()["code"]
 
 
 def test_an_upload_is_a_form_for_a_key_of_the_tenants_own(client: FlaskClient) -> None:
@@ -75,7 +71,7 @@ def test_each_upload_has_a_key_of_its_own(client: FlaskClient) -> None:
 def test_what_would_be_refused_later_is_refused_now(
     client: FlaskClient, clients: AwsClients, changes: dict[str, Any], status: int, code: str
 ) -> None:
-    assert _code(_announce(client, **changes)) == (status, code)
+    assert code_of(_announce(client, **changes)) == (status, code)
     assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
 
 
@@ -86,8 +82,8 @@ def test_it_may_be_larger_than_what_the_api_takes_itself(client: FlaskClient) ->
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "null", '{"filename":"a"}'])
 def test_anything_but_such_an_object_is_refused(client: FlaskClient, body: str) -> None:
-    assert _code(client.post("/uploads", data=body, content_type="application/json")) == (400, "bad_request")
-    assert _code(client.post("/uploads", data=body)) == (400, "bad_request")
+    assert code_of(client.post("/uploads", data=body, content_type="application/json")) == (400, "bad_request")
+    assert code_of(client.post("/uploads", data=body)) == (400, "bad_request")
 
 
 def test_a_body_that_is_too_long_is_not_read(client: FlaskClient) -> None:
@@ -98,13 +94,13 @@ def test_a_body_that_is_too_long_is_not_read(client: FlaskClient) -> None:
         content_type="application/json",
     )
 
-    assert _code(response) == (413, "file_too_large")
+    assert code_of(response) == (413, "file_too_large")
 
 
 @pytest.mark.failure(41)
 def test_with_the_table_away_there_is_no_upload(client: FlaskClient, clients: AwsClients) -> None:
     with away(clients.dynamodb):
-        assert _code(_announce(client)) == (503, "unavailable")
+        assert code_of(_announce(client)) == (503, "unavailable")
 
 
 # --- submitting it
@@ -133,23 +129,9 @@ def _submit(client: FlaskClient, upload_id: str, key: str | None = None, **field
     return client.post("/jobs", data=form, headers=headers, content_type="multipart/form-data")
 
 
-def _objects(clients: AwsClients) -> dict[str, bytes]:
-    keys = [found["Key"] for found in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
-    return {key: clients.s3.get_object(Bucket="hybrid-ocr", Key=key)["Body"].read() for key in keys}
-
-
 def _jobs(clients: AwsClients) -> list[str]:
     items = clients.dynamodb.scan(TableName="hybrid-ocr")["Items"]
     return [item["job_id"]["S"] for item in items if item["sk"]["S"] == "META"]
-
-
-def _messages(queue: JobQueue) -> list[str]:
-    found = []
-    while (message := queue.receive(visibility_seconds=30, wait_seconds=0)) is not None:
-        work = message.work()
-        assert isinstance(work, JobId)
-        found.append(work.job_id)
-    return found
 
 
 def test_an_upload_is_accepted_as_the_file_itself_would_be(
@@ -163,8 +145,8 @@ def test_an_upload_is_accepted_as_the_file_itself_would_be(
     assert job["options"]["languages"] == "deu"
     assert job["document"] == {**document, "sha256": hashlib.sha256(_PDF).hexdigest()}
     assert response.headers["Location"] == f"/jobs/{job['job_id']}"
-    assert _objects(clients) == {f"jobs/default/{job['job_id']}/source": _PDF}
-    assert _messages(queue) == [job["job_id"]]
+    assert stored(clients) == {f"jobs/default/{job['job_id']}/source": _PDF}
+    assert sent_jobs(queue) == [job["job_id"]]
 
 
 def test_it_may_be_submitted_in_json(client: FlaskClient, clients: AwsClients, store: JobStore, sent: str) -> None:
@@ -182,7 +164,7 @@ def test_it_may_be_submitted_in_json(client: FlaskClient, clients: AwsClients, s
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"upload_id": {}}', '{"upload_id": "x", "mode": true}'])
 def test_json_that_says_nothing_is_refused(client: FlaskClient, body: str) -> None:
-    assert _code(client.post("/jobs", data=body, content_type="application/json")) == (400, "bad_request")
+    assert code_of(client.post("/jobs", data=body, content_type="application/json")) == (400, "bad_request")
 
 
 def test_there_is_a_file_or_an_upload_and_not_both_or_neither(
@@ -192,8 +174,8 @@ def test_there_is_a_file_or_an_upload_and_not_both_or_neither(
     neither = client.post("/jobs", json={"mode": "force"})
     twice = client.post("/jobs", data={"upload_id": [sent, sent]}, content_type="multipart/form-data")
 
-    assert _code(both) == _code(twice) == (400, "bad_request")
-    assert _code(neither) == (400, "file_missing")
+    assert code_of(both) == code_of(twice) == (400, "bad_request")
+    assert code_of(neither) == (400, "file_missing")
     assert _jobs(clients) == []
     assert _submit(client, sent).status_code == 202
 
@@ -201,25 +183,25 @@ def test_there_is_a_file_or_an_upload_and_not_both_or_neither(
 def test_a_batch_takes_files_only(client: FlaskClient, sent: str) -> None:
     form = {"file": (io.BytesIO(_PDF), "a.pdf"), "upload_id": sent}
 
-    assert _code(client.post("/batches", data=form)) == (400, "bad_request")
+    assert code_of(client.post("/batches", data=form)) == (400, "bad_request")
 
 
 @pytest.mark.parametrize("upload_id", ["0" * 32, "", "x", "../../jobs/x", "a#b"])
 def test_an_unknown_upload_is_not_found(client: FlaskClient, upload_id: str) -> None:
-    assert _code(_submit(client, upload_id)) == (404, "not_found")
+    assert code_of(_submit(client, upload_id)) == (404, "not_found")
 
 
 def test_another_tenants_upload_is_not_found_and_stays_theirs(
     client: FlaskClient, other_client: FlaskClient, sent: str
 ) -> None:
-    assert _code(_submit(other_client, sent)) == (404, "not_found")
+    assert code_of(_submit(other_client, sent)) == (404, "not_found")
     assert _submit(client, sent).status_code == 202
 
 
 def test_what_has_not_arrived_can_be_submitted_when_it_has(client: FlaskClient, clients: AwsClients) -> None:
     announced = _announce(client).get_json()
 
-    assert _code(_submit(client, announced["upload_id"])) == (409, "upload_incomplete")
+    assert code_of(_submit(client, announced["upload_id"])) == (409, "upload_incomplete")
     _put(clients, announced["fields"]["key"], _PDF)
     assert _submit(client, announced["upload_id"]).status_code == 202
 
@@ -232,7 +214,7 @@ def test_a_size_that_was_not_announced_is_refused_where_s3_let_it_in(
 ) -> None:
     upload_id = _send(client, clients, _PDF, bytes=size)
 
-    assert _code(_submit(client, upload_id)) == (status, code)
+    assert code_of(_submit(client, upload_id)) == (status, code)
     assert _jobs(clients) == []
 
 
@@ -242,8 +224,8 @@ def test_what_is_no_document_is_refused_whatever_was_announced(
 ) -> None:
     upload_id = _send(client, clients, content)
 
-    assert _code(_submit(client, upload_id)) == (415, "unsupported_media_type")
-    assert list(_objects(clients)) == [f"uploads/default/{upload_id}"]  # no copy of it
+    assert code_of(_submit(client, upload_id)) == (415, "unsupported_media_type")
+    assert list(stored(clients)) == [f"uploads/default/{upload_id}"]  # no copy of it
 
 
 def test_the_content_tells_what_it_is(client: FlaskClient, clients: AwsClients) -> None:
@@ -257,15 +239,15 @@ def test_an_upload_is_used_once(client: FlaskClient, clients: AwsClients, queue:
 
     again = _submit(client, sent)
 
-    assert _code(again) == (409, "upload_used")
+    assert code_of(again) == (409, "upload_used")
     assert job in again.get_json()["detail"]
-    assert _jobs(clients) == _messages(queue) == [job]
+    assert _jobs(clients) == sent_jobs(queue) == [job]
 
 
 def test_a_day_later_it_is_over(client: FlaskClient, clients: AwsClients, clock: FakeClock, sent: str) -> None:
     clock.advance(USABLE.total_seconds())
 
-    assert _code(_submit(client, sent)) == (410, "upload_expired")
+    assert code_of(_submit(client, sent)) == (410, "upload_expired")
     assert _jobs(clients) == []
 
 
@@ -275,8 +257,8 @@ def test_what_is_sent_after_the_submission_changes_nothing(client: FlaskClient, 
 
     _put(clients, f"uploads/default/{sent}", b"%PDF-1.7 something other")
 
-    assert _objects(clients)[f"jobs/default/{job}/source"] == _PDF
-    assert _code(_submit(client, sent)) == (409, "upload_used")
+    assert stored(clients)[f"jobs/default/{job}/source"] == _PDF
+    assert code_of(_submit(client, sent)) == (409, "upload_used")
 
 
 def test_requests_that_race_for_an_upload_get_one_job(
@@ -295,8 +277,8 @@ def test_requests_that_race_for_an_upload_get_one_job(
 
     (job,) = _jobs(clients)
     assert statuses == [202, 409, 409, 409]
-    assert _messages(queue) == [job]
-    assert list(_objects(clients)) == [f"jobs/default/{job}/source"]
+    assert sent_jobs(queue) == [job]
+    assert list(stored(clients)) == [f"jobs/default/{job}/source"]
 
 
 class _Racing(DirectUploadStore):
@@ -314,9 +296,9 @@ def test_of_two_that_have_looked_before_either_wrote_one_wins_and_the_other_leav
     services = app.extensions["hybrid_ocr"]
     app.extensions["hybrid_ocr"] = replace(services, uploads=_Racing(clients.dynamodb, "hybrid-ocr"))
 
-    assert _code(_submit(client, sent)) == (409, "upload_used")
+    assert code_of(_submit(client, sent)) == (409, "upload_used")
     assert _jobs(clients) == [job]
-    assert set(_objects(clients)) == {f"jobs/default/{job}/source", f"uploads/default/{sent}"}
+    assert set(stored(clients)) == {f"jobs/default/{job}/source", f"uploads/default/{sent}"}
 
 
 class _RacingOnce(DirectUploadStore):
@@ -361,7 +343,7 @@ def test_under_a_key_the_same_upload_again_is_the_same_job(
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.get_json() == first.get_json()
-    assert _messages(queue) == [first.get_json()["job_id"]]
+    assert sent_jobs(queue) == [first.get_json()["job_id"]]
 
 
 def test_under_a_key_the_content_counts_and_not_the_way_it_came(
@@ -374,16 +356,16 @@ def test_under_a_key_the_content_counts_and_not_the_way_it_came(
 
     assert [found.get_json()["job_id"] for found in (anew, direct)] == [job, job]
     assert anew.headers["Idempotent-Replayed"] == direct.headers["Idempotent-Replayed"] == "true"
-    assert _code(other) == (422, "idempotency_mismatch")
+    assert code_of(other) == (422, "idempotency_mismatch")
     assert _jobs(clients) == [job]
-    assert [key for key in _objects(clients) if key.startswith("jobs/")] == [f"jobs/default/{job}/source"]
+    assert [key for key in stored(clients) if key.startswith("jobs/")] == [f"jobs/default/{job}/source"]
 
 
 def test_a_used_upload_under_another_key_or_with_other_fields_is_refused(client: FlaskClient, sent: str) -> None:
     _submit(client, sent, "order-7")
 
-    assert _code(_submit(client, sent, "order-8")) == (409, "upload_used")
-    assert _code(_submit(client, sent, "order-7", mode="force")) == (422, "idempotency_mismatch")
+    assert code_of(_submit(client, sent, "order-8")) == (409, "upload_used")
+    assert code_of(_submit(client, sent, "order-7", mode="force")) == (422, "idempotency_mismatch")
 
 
 @pytest.mark.failure(18)
@@ -400,7 +382,7 @@ def test_a_lost_response_to_the_transaction_is_no_second_use(
 @pytest.mark.failure(41)
 def test_what_met_an_outage_is_submitted_again(client: FlaskClient, clients: AwsClients, sent: str) -> None:
     with away_after(clients.dynamodb, "TransactWriteItems", 0):
-        assert _code(_submit(client, sent)) == (503, "unavailable")
+        assert code_of(_submit(client, sent)) == (503, "unavailable")
 
     assert _submit(client, sent).status_code == 202
 
@@ -412,7 +394,7 @@ def test_an_upload_that_cannot_be_removed_is_accepted_all_the_same(
         response = _submit(client, sent)
 
     assert response.status_code == 202
-    assert len(_objects(clients)) == 2
+    assert len(stored(clients)) == 2
 
 
 def test_nothing_of_an_erased_job_stays_but_that_the_upload_was_used(
@@ -421,9 +403,9 @@ def test_nothing_of_an_erased_job_stays_but_that_the_upload_was_used(
     job = _submit(client, sent).get_json()["job_id"]
     client.delete(f"/jobs/{job}")
 
-    assert _objects(clients) == {}
+    assert stored(clients) == {}
     assert "scan.pdf" not in str(clients.dynamodb.scan(TableName="hybrid-ocr")["Items"])
-    assert _code(_submit(client, sent)) == (409, "upload_used")
+    assert code_of(_submit(client, sent)) == (409, "upload_used")
 
 
 class TestQuotas:
@@ -437,5 +419,5 @@ class TestQuotas:
         first, second = (_send(client, clients, _PDF) for _ in range(2))
         assert _submit(client, first).status_code == 202
 
-        assert _code(_submit(client, second)) == (429, "quota_exceeded")
-        assert _code(_announce(client)) == (429, "quota_exceeded")
+        assert code_of(_submit(client, second)) == (429, "quota_exceeded")
+        assert code_of(_announce(client)) == (429, "quota_exceeded")

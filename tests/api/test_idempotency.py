@@ -27,6 +27,7 @@ from hybrid_ocr_core.settings import AwsSettings
 from tests.builders import START, FakeClock, Unread, a_document, a_job, a_result
 from tests.conftest import KEY
 from tests.faults import away, lost_response
+from tests.observed import code_of, sent_jobs, stored
 
 _PDF = b"%PDF-1.7 not parsed here"
 _CLIENTS = 8
@@ -43,24 +44,6 @@ def _post_batch(client: FlaskClient, key: str = "order-7", *contents: bytes, **f
     return client.post("/batches", data={"file": files, **fields}, headers={"Idempotency-Key": key})
 
 
-def _objects(clients: AwsClients) -> list[str]:
-    return [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
-
-
-def _messages(queue: JobQueue) -> list[str]:
-    found = []
-    while (message := queue.receive(visibility_seconds=30, wait_seconds=0)) is not None:
-        work = message.work()
-        assert isinstance(work, JobId)
-        found.append(work.job_id)
-    return found
-
-
-def _code(response: TestResponse) -> tuple[int, str]:
-    assert response.content_type == "application/problem+json"
-    return response.status_code, response.get_json()["code"]
-
-
 @pytest.mark.failure(5)
 def test_the_same_request_again_is_the_same_job(client: FlaskClient, clients: AwsClients, queue: JobQueue) -> None:
     first = _post(client, mode="force", client_reference="order 7")
@@ -72,8 +55,8 @@ def test_the_same_request_again_is_the_same_job(client: FlaskClient, clients: Aw
     assert again.headers["Location"] == first.headers["Location"]
     assert again.get_json() == first.get_json()
     job_id = first.get_json()["job_id"]
-    assert _objects(clients) == [f"jobs/default/{job_id}/source"]
-    assert _messages(queue) == [job_id]
+    assert list(stored(clients)) == [f"jobs/default/{job_id}/source"]
+    assert sent_jobs(queue) == [job_id]
 
 
 @pytest.mark.failure(7)
@@ -143,9 +126,9 @@ def test_another_request_with_the_same_key_is_refused_and_leaves_nothing(
 ) -> None:
     job_id = _post(client).get_json()["job_id"]
 
-    assert _code(_post(client, **changes)) == (422, "idempotency_mismatch")
-    assert _objects(clients) == [f"jobs/default/{job_id}/source"]
-    assert _messages(queue) == [job_id]
+    assert code_of(_post(client, **changes)) == (422, "idempotency_mismatch")
+    assert list(stored(clients)) == [f"jobs/default/{job_id}/source"]
+    assert sent_jobs(queue) == [job_id]
     assert _post(client).get_json()["job_id"] == job_id
 
 
@@ -169,7 +152,7 @@ def test_a_malformed_key_is_refused_before_the_body_is_read(client: FlaskClient,
         headers={"Idempotency-Key": key},
     )
 
-    assert _code(response) == (400, "bad_request")
+    assert code_of(response) == (400, "bad_request")
 
 
 def test_without_a_key_each_request_is_a_job(client: FlaskClient) -> None:
@@ -218,11 +201,11 @@ def test_a_key_is_kept_for_a_week_whatever_the_ttl_does(client: FlaskClient, clo
 
 
 def test_what_was_refused_or_met_an_outage_has_not_used_the_key(client: FlaskClient, clients: AwsClients) -> None:
-    assert _code(_post(client, content=b"plain text"))[0] == 415
-    assert _code(_post(client, mode="fast"))[0] == 400
+    assert code_of(_post(client, content=b"plain text"))[0] == 415
+    assert code_of(_post(client, mode="fast"))[0] == 400
     for part in (clients.s3, clients.dynamodb):
         with away(part):
-            assert _code(_post(client))[0] == 503
+            assert code_of(_post(client))[0] == 503
 
     accepted = _post(client)
 
@@ -233,7 +216,7 @@ def test_what_was_refused_or_met_an_outage_has_not_used_the_key(client: FlaskCli
 def test_the_job_of_a_key_that_was_erased_is_not_found_and_not_made_again(client: FlaskClient) -> None:
     client.delete(_post(client).headers["Location"])
 
-    assert _code(_post(client)) == (404, "not_found")
+    assert code_of(_post(client)) == (404, "not_found")
 
 
 @pytest.mark.failure(18)
@@ -244,7 +227,7 @@ def test_a_lost_response_to_the_transaction_is_no_replay(client: FlaskClient, cl
     assert len(lost) == 1
     assert response.status_code == 202
     assert "Idempotent-Replayed" not in response.headers
-    assert _objects(clients) == [f"jobs/default/{response.get_json()['job_id']}/source"]
+    assert list(stored(clients)) == [f"jobs/default/{response.get_json()['job_id']}/source"]
 
 
 @pytest.fixture
@@ -288,8 +271,8 @@ def test_of_clients_that_race_with_one_key_all_get_the_one_job(
     assert [answer.status_code for answer in answers] == [202] * _CLIENTS
     (job_id,) = {answer.get_json()["job_id"] for answer in answers}
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == _CLIENTS - 1
-    assert _objects(clients) == [f"jobs/default/{job_id}/source"]
-    assert _messages(queue) == [job_id]
+    assert list(stored(clients)) == [f"jobs/default/{job_id}/source"]
+    assert sent_jobs(queue) == [job_id]
     (holders,) = (item["holders"]["SS"] for item in _rows(clients) if item["sk"]["S"] == "PLACES")
     assert holders == [job_id]
 
@@ -302,8 +285,8 @@ def test_of_other_requests_that_race_with_one_key_one_is_accepted(
 
     assert sorted(answer.status_code for answer in answers) == [202] + [422] * (_CLIENTS - 1)
     (job_id,) = (answer.get_json()["job_id"] for answer in answers if answer.status_code == 202)
-    assert _objects(clients) == [f"jobs/default/{job_id}/source"]
-    assert _messages(queue) == [job_id]
+    assert list(stored(clients)) == [f"jobs/default/{job_id}/source"]
+    assert sent_jobs(queue) == [job_id]
 
 
 @pytest.mark.failure(6)
@@ -317,8 +300,8 @@ def test_of_batches_that_race_with_one_key_one_counts_and_the_jobs_of_the_others
     (batch_id,) = {answer.get_json()["batch_id"] for answer in answers}
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == _CLIENTS - 1
     jobs = sorted(file["job_id"] for file in answers[0].get_json()["files"])
-    assert _objects(clients) == [f"jobs/default/{job_id}/source" for job_id in jobs]
-    assert sorted(_messages(queue)) == jobs
+    assert list(stored(clients)) == [f"jobs/default/{job_id}/source" for job_id in jobs]
+    assert sorted(sent_jobs(queue)) == jobs
     living = [item for item in _rows(clients) if "job_id" in item and "erased_at" not in item]
     assert sorted(item["job_id"]["S"] for item in living) == jobs
     assert {item["batch_id"]["S"] for item in living} == {batch_id}
@@ -335,7 +318,7 @@ def test_the_same_batch_again_is_the_same_batch(client: FlaskClient, clients: Aw
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.headers["Location"] == first.headers["Location"]
     assert again.get_json() == first.get_json()
-    assert len(_objects(clients)) == len(_messages(queue)) == 2
+    assert len(stored(clients)) == len(sent_jobs(queue)) == 2
 
 
 @pytest.mark.failure(7)
@@ -343,11 +326,11 @@ def test_another_batch_with_the_same_key_is_refused(client: FlaskClient, clients
     _post_batch(client)
 
     for other in (_post_batch(client, "order-7", _PDF), _post_batch(client, "order-7", _PDF + b"2", _PDF)):
-        assert _code(other) == (422, "idempotency_mismatch")
-    assert _code(_post_batch(client, priority="low")) == (422, "idempotency_mismatch")
+        assert code_of(other) == (422, "idempotency_mismatch")
+    assert code_of(_post_batch(client, priority="low")) == (422, "idempotency_mismatch")
     # What is refused belongs to a batch as well.
-    assert _code(_post_batch(client, "order-7", _PDF, _PDF + b"2", b"plain text")) == (422, "idempotency_mismatch")
-    assert len(_objects(clients)) == 2
+    assert code_of(_post_batch(client, "order-7", _PDF, _PDF + b"2", b"plain text")) == (422, "idempotency_mismatch")
+    assert len(stored(clients)) == 2
 
 
 @pytest.mark.failure(18)
@@ -367,13 +350,13 @@ def test_a_batch_that_is_there_though_no_answer_came_is_found_by_its_key_with_al
     with contextlib.ExitStack() as all_lost:
         for _ in range(3):
             all_lost.enter_context(lost_response(clients.dynamodb, "TransactWriteItems"))
-        assert _code(_post_batch(client)) == (503, "unavailable")
+        assert code_of(_post_batch(client)) == (503, "unavailable")
 
     again = _post_batch(client)
 
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
     assert again.get_json()["counts"]["queued"] == 2
-    assert len(_objects(clients)) == 2
+    assert len(stored(clients)) == 2
 
 
 def test_a_record_that_is_refused_shows_whose_it_is(store: JobStore) -> None:

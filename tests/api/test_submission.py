@@ -16,16 +16,13 @@ from hybrid_ocr_core.job_store import JobStore
 from tests.builders import Unread
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.faults import away
+from tests.observed import code_of, stored
 
 _PDF = b"%PDF-1.7 not parsed here"
 
 
 def _post(client: FlaskClient, content: bytes = _PDF, name: str = "invoice.pdf", **fields: Any) -> TestResponse:
     return client.post("/jobs", data={"file": (io.BytesIO(content), name), **fields})
-
-
-def _objects(clients: AwsClients) -> list[str]:
-    return [item["Key"] for item in clients.s3.list_objects_v2(Bucket="hybrid-ocr").get("Contents", [])]
 
 
 def test_a_document_is_accepted_and_lies_in_bucket_table_and_queue(
@@ -42,7 +39,7 @@ def test_a_document_is_accepted_and_lies_in_bucket_table_and_queue(
     assert response.headers["Retry-After"].isdigit()
     assert (job.options.languages, job.options.mode, str(job.options.pages)) == (("deu", "eng"), "force", "1-2")
     assert (job.document.filename, job.client_reference) == ("invoice.pdf", "order 7")
-    assert _objects(clients) == [f"jobs/default/{body['job_id']}/source"]
+    assert list(stored(clients)) == [f"jobs/default/{body['job_id']}/source"]
     assert message is not None
     assert message.work() == job_id
 
@@ -53,7 +50,7 @@ def test_no_or_a_wrong_key_is_unauthorized(client: FlaskClient, headers: dict[st
 
     response = client.post("/jobs", data={"file": (io.BytesIO(_PDF), "a.pdf")}, headers=headers)
 
-    assert _code(response) == (401, "unauthorized")
+    assert code_of(response) == (401, "unauthorized")
 
 
 def test_a_form_of_another_kind_is_not_read_either(client: FlaskClient) -> None:
@@ -64,20 +61,20 @@ def test_a_form_of_another_kind_is_not_read_either(client: FlaskClient) -> None:
         content_type="application/x-www-form-urlencoded",
     )
 
-    assert _code(response) == (400, "file_missing")
+    assert code_of(response) == (400, "file_missing")
 
 
 def test_a_request_without_a_file_is_refused(client: FlaskClient) -> None:
-    assert _code(client.post("/jobs", data={"languages": "eng"})) == (400, "file_missing")
-    assert _code(client.post("/jobs", data=b"raw", content_type="application/pdf")) == (400, "file_missing")
-    assert _code(client.post("/jobs")) == (400, "file_missing")
+    assert code_of(client.post("/jobs", data={"languages": "eng"})) == (400, "file_missing")
+    assert code_of(client.post("/jobs", data=b"raw", content_type="application/pdf")) == (400, "file_missing")
+    assert code_of(client.post("/jobs")) == (400, "file_missing")
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/batches"])
 def test_a_file_that_came_as_text_is_missing(client: FlaskClient, path: str) -> None:
     response = client.post(path, data={"file": "scan.pdf"}, content_type="multipart/form-data")
 
-    assert _code(response) == (400, "file_missing")
+    assert code_of(response) == (400, "file_missing")
     assert "came as text" in response.get_json()["detail"]
 
 
@@ -91,20 +88,20 @@ def test_who_sends_an_unknown_field_learns_of_all_that_are_known(client: FlaskCl
 
 
 def test_an_empty_file_is_refused(client: FlaskClient) -> None:
-    assert _code(_post(client, b"")) == (400, "file_empty")
+    assert code_of(_post(client, b"")) == (400, "file_empty")
 
 
 def test_a_file_at_the_limit_is_taken_and_one_byte_more_is_not(client: FlaskClient) -> None:
     at_limit = b"%PDF-" + bytes(MAX_UPLOAD_BYTES - 5)
 
     assert _post(client, at_limit).status_code == 202
-    assert _code(_post(client, at_limit + b"x")) == (413, "file_too_large")
+    assert code_of(_post(client, at_limit + b"x")) == (413, "file_too_large")
 
 
 def test_a_body_far_over_the_limit_is_refused_before_it_is_read(client: FlaskClient) -> None:
     body = b"--x\r\n" + bytes(3 * MAX_UPLOAD_BYTES)
 
-    assert _code(client.post("/jobs", data=body, content_type="multipart/form-data; boundary=x")) == (
+    assert code_of(client.post("/jobs", data=body, content_type="multipart/form-data; boundary=x")) == (
         413,
         "file_too_large",
     )
@@ -123,13 +120,13 @@ def test_who_sends_too_much_is_told_what_is_too_much(
 ) -> None:
     response = client.post(path, **request_)
 
-    assert _code(response) == (413, "file_too_large")
+    assert code_of(response) == (413, "file_too_large")
     assert told in response.get_json()["detail"]
 
 
 @pytest.mark.parametrize("content", [b"plain text", b"PK\x03\x04 office", b"<html></html>", b"\x00"])
 def test_content_that_is_no_document_is_refused_whatever_its_name(client: FlaskClient, content: bytes) -> None:
-    assert _code(_post(client, content, "really.pdf")) == (415, "unsupported_media_type")
+    assert code_of(_post(client, content, "really.pdf")) == (415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
@@ -147,19 +144,19 @@ def test_content_that_is_no_document_is_refused_whatever_its_name(client: FlaskC
 def test_a_bad_option_is_refused(client: FlaskClient, field: str, value: str, status: int, code: str) -> None:
     response = _post(client, _PDF, **{field: value})
 
-    assert _code(response) == (status, code)
+    assert code_of(response) == (status, code)
     assert field in response.get_json()["detail"] or code == "unsupported_language"
 
 
 def test_an_option_given_twice_is_refused(client: FlaskClient) -> None:
-    assert _code(_post(client, mode=["auto", "force"])) == (400, "bad_request")
+    assert code_of(_post(client, mode=["auto", "force"])) == (400, "bad_request")
 
 
 def test_a_refused_document_leaves_nothing(client: FlaskClient, clients: AwsClients, queue: JobQueue) -> None:
     _post(client, b"plain text")
     _post(client, mode="fast")
 
-    assert _objects(clients) == []
+    assert stored(clients) == {}
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
@@ -168,7 +165,7 @@ def test_with_the_bucket_away_nothing_is_accepted(client: FlaskClient, clients: 
     with away(clients.s3):
         response = _post(client)
 
-    assert _code(response) == (503, "unavailable")
+    assert code_of(response) == (503, "unavailable")
     assert response.headers["Retry-After"].isdigit()
     assert clients.dynamodb.scan(TableName="hybrid-ocr")["Items"] == []
 
@@ -178,7 +175,7 @@ def test_with_the_table_away_nothing_is_accepted(client: FlaskClient, clients: A
     with away(clients.dynamodb):
         response = _post(client)
 
-    assert _code(response) == (503, "unavailable")
+    assert code_of(response) == (503, "unavailable")
     assert queue.receive(visibility_seconds=30, wait_seconds=0) is None
 
 
@@ -198,8 +195,3 @@ def test_a_file_name_keeps_its_last_part_only(client: FlaskClient, name: str) ->
     shown = _post(client, name=name).get_json()["document"]["filename"]
 
     assert shown == "passwd.pdf"
-
-
-def _code(response: TestResponse) -> tuple[int, str]:
-    assert response.content_type == "application/problem+json"
-    return response.status_code, response.get_json()["code"]

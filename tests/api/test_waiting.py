@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +23,7 @@ from hybrid_ocr_core.job_store import JobStore
 from tests.builders import a_document, a_job, a_result
 from tests.conftest import KEY
 from tests.faults import away
-from tests.observed import requests_of
+from tests.observed import requests_of, until
 
 #: A test that needs it to pass has failed.
 _FOR_EVER = 3600
@@ -48,13 +48,6 @@ def job(store: JobStore) -> Job:
     job = a_job()
     store.create(job)
     return job
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def _end(store: JobStore, job: JobId) -> None:
@@ -89,7 +82,7 @@ def test_a_wait_ends_when_the_job_changes(
 ) -> None:
     looks = Looks(store)
     found = _wait(Waiting(looks), pool, job.id, known)
-    _until(lambda: len(looks.asked) > 1)
+    until(lambda: len(looks.asked) > 1)
 
     store.claim(job.id)
 
@@ -112,7 +105,7 @@ def test_of_a_job_that_has_ended_another_change_may_be_waited_for(
     _end(store, job.id)
     looks = Looks(store)
     found = _wait(Waiting(looks), pool, job.id, store.get(job.id).version)
-    _until(lambda: len(looks.asked) > 1)
+    until(lambda: len(looks.asked) > 1)
 
     store.erase(job.id)
 
@@ -138,9 +131,9 @@ def test_all_who_wait_share_the_looks(store: JobStore, pool: ThreadPoolExecutor)
     looks = Looks(store)
     waiting = Waiting(looks)
     found = [_wait(waiting, pool, job.id, 1) for job in [*jobs, *jobs[:40]]]
-    _until(lambda: waiting._count == 160)
+    until(lambda: waiting._count == 160)
     looks.asked.clear()
-    _until(lambda: len(looks.asked) >= 4)
+    until(lambda: len(looks.asked) >= 4)
 
     asked = looks.asked[:4]
 
@@ -177,11 +170,11 @@ def test_there_are_four_looks_a_second(
     monkeypatch.setattr("hybrid_ocr_api.waiting.time", fake)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(3)]
 
-    _until(lambda: fake.now > 10)
+    until(lambda: fake.now > 10)
     waiting.close()
 
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 3
-    _until(lambda: not waiting._is_running)
+    until(lambda: not waiting._is_running)
     # The clients that come while few are waiting are looked for at once, which is a look each at most.
     assert 4 * fake.now - 1 <= len(looks.asked) <= 4 * fake.now + len(found) + 1
 
@@ -195,9 +188,9 @@ def test_an_outage_ends_no_wait_and_a_change_is_seen_after_it(
     looks.fail = error
     waiting = Waiting(looks)
     found = _wait(waiting, pool, job.id, 1)
-    _until(lambda: len(looks.asked) > 1)
+    until(lambda: len(looks.asked) > 1)
     looks.fail = None
-    _until(lambda: len(looks.asked) > 3)
+    until(lambda: len(looks.asked) > 3)
     assert not found.done()
 
     store.claim(job.id)
@@ -216,7 +209,7 @@ def test_when_the_process_stops_all_waits_end_and_there_are_no_more(
     waiting: Waiting, pool: ThreadPoolExecutor, job: Job
 ) -> None:
     found = [_wait(waiting, pool, job.id, 1) for _ in range(20)]
-    _until(lambda: waiting._count == 20)
+    until(lambda: waiting._count == 20)
 
     waiting.close()
 
@@ -236,7 +229,7 @@ def test_a_look_that_was_under_way_when_the_process_stops_changes_nothing(job: J
 def test_who_comes_beyond_the_limit_is_answered_at_once(store: JobStore, pool: ThreadPoolExecutor, job: Job) -> None:
     waiting = Waiting(store.standings, most=4)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
-    _until(lambda: waiting._count == 2)
+    until(lambda: waiting._count == 2)
 
     assert waiting.wait(job.id, lambda version: version == 1, _FOR_EVER) is None
 
@@ -249,11 +242,11 @@ def test_a_tenant_leaves_half_of_the_places_to_the_others(store: JobStore, pool:
     other = a_job(tenant="globex")
     store.create(other)
     found = [_wait(waiting, pool, job.id, 1) for _ in range(2)]
-    _until(lambda: waiting._count == 2)
+    until(lambda: waiting._count == 2)
 
     assert waiting.wait(job.id, lambda version: version == 1, _FOR_EVER) is None
     found.append(_wait(waiting, pool, other.id, 1))
-    _until(lambda: waiting._count == 3)
+    until(lambda: waiting._count == 3)
 
     waiting.close()
     assert [each.result(_PATIENCE_SECONDS) for each in found] == [None] * 3
@@ -263,7 +256,7 @@ def test_a_tenant_leaves_half_of_the_places_to_the_others(store: JobStore, pool:
 def test_the_thread_ends_after_the_last_wait_and_comes_back(waiting: Waiting, job: Job) -> None:
     for _ in range(2):
         waiting.wait(job.id, lambda version: version == 1, 0.01)
-        _until(lambda: not waiting._is_running)
+        until(lambda: not waiting._is_running)
     assert not waiting._waiters
 
 
@@ -305,9 +298,9 @@ def test_a_client_that_waits_is_answered_when_its_job_changes(
     looks = Looks(store)
     monkeypatch.setattr(parts.waiting, "_stages", looks)
     answer = pool.submit(lambda: _get(app, job, **headers))
-    _until(lambda: parts.waiting._count == 1)
+    until(lambda: parts.waiting._count == 1)
     # The first look may be yet to come, and would count as where it stood.
-    _until(lambda: len(looks.asked) > 1)
+    until(lambda: len(looks.asked) > 1)
 
     store.claim(job.id)
 
@@ -321,7 +314,7 @@ def test_a_job_that_is_erased_while_its_client_waits_is_not_found(
     app: Flask, parts: Services, store: JobStore, pool: ThreadPoolExecutor, job: Job
 ) -> None:
     answer = pool.submit(lambda: _get(app, job, If_None_Match='"1"'))
-    _until(lambda: parts.waiting._count == 1)
+    until(lambda: parts.waiting._count == 1)
 
     store.erase(job.id)
 
@@ -339,7 +332,7 @@ def test_who_waits_takes_nothing_from_those_who_work(
 ) -> None:
     monkeypatch.setattr(parts.slots, "_free", threading.BoundedSemaphore(1))
     answers = [pool.submit(lambda: _get(app, job, If_None_Match='"1"')) for _ in range(20)]
-    _until(lambda: parts.waiting._count == 20)
+    until(lambda: parts.waiting._count == 20)
 
     assert client.get(f"/jobs/{job.job_id}").status_code == 200
 

@@ -157,6 +157,24 @@ def test_redelivery_begins_anew_and_forgets_that_the_receiver_was_gone(
     assert not endpoints.get("default", _URL).is_gone
 
 
+def test_what_is_being_told_at_this_moment_does_not_begin_anew_and_that_is_said(
+    client: FlaskClient, store: JobStore, job: JobId, clock: FakeClock
+) -> None:
+    _finish(store, job)
+    (event,) = store.events.due(limit=9)
+    claim = store.events.claim(event)
+    assert claim is not None
+
+    busy = client.post(f"/jobs/{job.job_id}/webhook/redeliver")
+    store.events.report(claim, Try(at=clock.now, seconds=25, status=500), None)
+    again = client.post(f"/jobs/{job.job_id}/webhook/redeliver")
+
+    assert (busy.status_code, busy.get_json()["code"]) == (409, "webhook_under_way")
+    assert int(busy.headers["Retry-After"]) >= 25
+    assert again.status_code == 202
+    assert store.events.due(limit=9) == [event]
+
+
 def test_before_the_end_of_a_job_there_is_nothing_to_deliver_again(client: FlaskClient, job: JobId) -> None:
     response = client.post(f"/jobs/{job.job_id}/webhook/redeliver")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -108,6 +110,31 @@ def test_processes_listen_at_one_port_and_the_last_one_still_answers(tmp_path: P
         left = _scrape(first.port)["things_total"]
 
     assert (both, left) == ({5.0}, 5.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["x.y", ".y", "-1.y", "0.y", "1e3.y", "\u00b2.y", "99999999999999999999.y", "1", "4194304\n.y"]
+)
+def test_what_another_user_calls_as_ours_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(exposition, "_MEMORY", tmp_path)
+    (tmp_path / f"hybrid-ocr-metrics.{name}").mkdir()
+
+    assert exposition.make_directory().is_dir()
+
+
+def test_a_connection_that_says_nothing_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(exposition._Handler, "timeout", 0.05)
+    with socket.create_connection(("127.0.0.1", exposition.serve("127.0.0.1", 0))) as silent:
+        silent.settimeout(30)
+        assert silent.recv(1) == b""  # the server hung up
+
+    assert capfd.readouterr() == ("", "")
+    assert "A scrape failed: TimeoutError." in caplog.messages
 
 
 def test_a_directory_goes_with_its_process_and_that_of_a_killed_one_with_the_next(

@@ -15,9 +15,9 @@ from hybrid_ocr_core.contents import fingerprint
 from hybrid_ocr_core.document_store import DocumentStore
 from hybrid_ocr_core.endpoint_store import EndpointStore
 from hybrid_ocr_core.errors import DocumentRejected, Unavailable
-from hybrid_ocr_core.event import BREATHER, SCHEDULE, Delivery, Event, Try
+from hybrid_ocr_core.event import BREATHER, SCHEDULE, Delivery, Event, Try, TryError
 from hybrid_ocr_core.event_store import SEND_LEASE
-from hybrid_ocr_core.job import EventId, JobId
+from hybrid_ocr_core.job import EventId, JobId, Retention
 from hybrid_ocr_core.job_queue import JobQueue
 from hybrid_ocr_core.job_store import JobStore
 from hybrid_ocr_core.logs import JsonFormatter
@@ -28,6 +28,7 @@ from hybrid_ocr_worker.webhook_post import Poster
 from tests.builders import FakeClock, a_document, a_job, a_result
 from tests.conftest import WEBHOOK_SECRET
 from tests.faults import away, lost_response
+from tests.observed import counted
 from tests.receiver import Received, Receiver
 from tests.recognisers import ScriptedRecogniser
 from tests.worker.conftest import CONTENT
@@ -273,6 +274,122 @@ def test_a_receiver_that_says_when_is_waited_for_but_not_for_ever(
     clock.advance(3601)
     receiver.will_answer(503, Retry_After="99999999")
     assert courier.deliver(ended) == clock.now + dt.timedelta(hours=24)
+
+
+def test_a_receiver_that_fails_slowly_has_a_pause_from_everything(
+    store: JobStore, endpoints: EndpointStore, receiver: Receiver, ended: EventId, clock: FakeClock
+) -> None:
+    class Slow(Poster):
+        def post(self, *_: object) -> Try:
+            return Try(at=clock.now, seconds=24.0, status=500)
+
+    Courier(store, endpoints, Slow(allow_private=True), clock=clock).deliver(ended)
+
+    assert endpoints.get(ended.job.tenant, receiver.url).paused_until == clock.now + BREATHER
+
+
+@pytest.mark.parametrize("status", [200, 410])
+def test_who_answers_slowly_and_well_has_none(
+    store: JobStore, endpoints: EndpointStore, receiver: Receiver, ended: EventId, clock: FakeClock, status: int
+) -> None:
+    class Slow(Poster):
+        def post(self, *_: object) -> Try:
+            return Try(at=clock.now, seconds=24.0, status=status)
+
+    Courier(store, endpoints, Slow(allow_private=True), clock=clock).deliver(ended)
+
+    assert endpoints.get(ended.job.tenant, receiver.url).paused_until is None
+
+
+def test_pauses_double_up_to_an_hour_until_the_receiver_takes_an_event(
+    store: JobStore, courier: Courier, receiver: Receiver, clock: FakeClock, endpoints: EndpointStore
+) -> None:
+    pauses = []
+    for status in (504, 504, 504, 504, 504, 504, 504, 504, 200, 504):
+        receiver.will_answer(status)
+        event = _ended(store, receiver.url)
+        courier.deliver(event)
+        until = endpoints.get(event.job.tenant, receiver.url).paused_until
+        pauses.append(None if until is None else (until - clock.now) / dt.timedelta(minutes=1))
+        clock.now = until or clock.now
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, None, 1]
+
+
+def test_those_who_fail_together_lengthen_the_pause_once(
+    store: JobStore, endpoints: EndpointStore, receiver: Receiver, clock: FakeClock
+) -> None:
+    others = [_ended(store, receiver.url) for _ in range(3)]
+
+    class AtOnce(Poster):
+        def post(self, *_: object) -> Try:
+            if others:
+                sender.deliver(others.pop())
+            return Try(at=clock.now, seconds=1.0, status=503)
+
+    sender = Courier(store, endpoints, AtOnce(allow_private=True), clock=clock)
+    sender.deliver(_ended(store, receiver.url))
+
+    found = endpoints.get("default", receiver.url)
+    assert (found.pauses, found.paused_until) == (1, clock.now + BREATHER)
+
+
+@pytest.mark.failure(46)
+def test_an_event_that_meets_a_defect_is_tried_ten_times_as_any(
+    store: JobStore, endpoints: EndpointStore, ended: EventId, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Poster):
+        def post(self, *_: object) -> Try:
+            raise OverflowError("https://canary.example/")
+
+    courier = Courier(store, endpoints, Broken(allow_private=True), clock=clock)
+    while (next_at := courier.deliver(ended)) is not None:
+        clock.now = next_at
+
+    event = _event(store, ended)
+    assert (event.delivery, len(event.tries)) == (Delivery.FAILED, 10)
+    assert {made.error for made in event.tries} == {TryError.BROKEN_ANSWER}
+    assert sum("OverflowError" in line for line in caplog.messages) == 10
+    assert "canary" not in caplog.text
+
+
+def test_what_becomes_of_webhooks_is_counted(
+    store: JobStore, courier: Courier, receiver: Receiver, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.will_answer(500)
+    given_up = _ended(store, receiver.url)
+    with counted("hybrid_ocr_webhooks_total") as grown:
+        courier.deliver(given_up)
+        courier.deliver(_ended(store, receiver.url))
+        for _ in SCHEDULE[1:]:
+            receiver.will_answer(500)
+            clock.now = _event(store, given_up).next_at or clock.now
+            courier.deliver(given_up)
+        receiver.will_answer(410)
+        courier.deliver(_ended(store, receiver.url))
+        courier.deliver(_ended(store, receiver.url))
+
+    numbers = {"pending": 9, "delivered": 1, "failed": 1, "disabled": 2}
+    assert grown == {f"hybrid_ocr_webhooks_total{{outcome={outcome}}}": count for outcome, count in numbers.items()}
+    assert "Gave up on a webhook." in caplog.messages
+
+
+def test_a_job_whose_days_are_over_takes_its_event_with_it_and_that_is_said(
+    store: JobStore, courier: Courier, receiver: Receiver, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = a_job(webhook_url=receiver.url, retention=Retention(days=1, source_days=1))
+    store.create(job)
+    event = store.complete(store.claim(job.id)[1], a_document(pages=2), a_result()).event
+    assert event is not None
+    receiver.will_answer(500)
+    courier.deliver(event)
+    clock.now += dt.timedelta(days=1)
+
+    assert courier.deliver(event) is None
+
+    assert store.events.of(job.id) == []
+    assert "A webhook went untold with its job." in caplog.messages
+    assert len(receiver.received) == 1
 
 
 def test_an_event_that_is_put_off_again_and_again_is_given_up_after_five_days(

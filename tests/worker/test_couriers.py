@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +23,7 @@ from hybrid_ocr_worker.couriers import Agenda, Couriers
 from hybrid_ocr_worker.webhook_post import Poster
 from tests.builders import LEASE, a_document, a_job, a_result
 from tests.faults import away
+from tests.observed import until
 from tests.receiver import Receiver
 
 _LONG = 3600.0
@@ -49,13 +49,6 @@ def _end_a_job(store: JobStore, url: str, tenant: str = "default") -> EventId:
     return end.event
 
 
-def _wait(holds: Callable[[], object]) -> None:
-    ends_at = time.monotonic() + _PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < ends_at, "it did not come to pass"
-        time.sleep(0.02)
-
-
 def _delivery(store: JobStore, event: EventId) -> Delivery:
     return store.events.of(event.job)[0].delivery
 
@@ -74,7 +67,7 @@ def test_the_end_of_a_job_is_told_at_once(
     with Couriers(courier, store.events, agenda, look_seconds=_LONG):
         event = _end_a_job(store, receiver.url)
         dispatch.ended(Ended(job=event.job, lane=Lane.NORMAL, followers=frozenset(), event=event))
-        _wait(lambda: _delivery(store, event) is Delivery.DELIVERED)
+        until(lambda: _delivery(store, event) is Delivery.DELIVERED)
 
     assert len(receiver.received) == 1
 
@@ -85,7 +78,7 @@ def test_a_try_that_fails_is_made_again_soon(store: JobStore, courier: Courier, 
     with Couriers(courier, store.events, agenda, look_seconds=_LONG):
         event = _end_a_job(store, receiver.url)
         agenda.put(event)
-        _wait(lambda: _delivery(store, event) is Delivery.DELIVERED)
+        until(lambda: _delivery(store, event) is Delivery.DELIVERED)
 
     assert [made.status for made in store.events.of(event.job)[0].tries] == [500, 204]
 
@@ -97,7 +90,7 @@ def test_an_event_whose_worker_died_is_found_by_a_look_at_the_table(
     event = _end_a_job(store, receiver.url)
 
     with Couriers(courier, store.events, Agenda(), look_seconds=0.05):
-        _wait(lambda: _delivery(store, event) is Delivery.DELIVERED)
+        until(lambda: _delivery(store, event) is Delivery.DELIVERED)
 
     assert len(receiver.received) == 1
 
@@ -109,7 +102,7 @@ def test_more_events_than_a_look_finds_are_all_told(
     events = [_end_a_job(store, receiver.url) for _ in range(5)]
 
     with Couriers(courier, store.events, Agenda(), look_seconds=0.05):
-        _wait(lambda: all(_delivery(store, event) is Delivery.DELIVERED for event in events))
+        until(lambda: all(_delivery(store, event) is Delivery.DELIVERED for event in events))
 
     assert len(receiver.received) == 5
 
@@ -121,8 +114,8 @@ def test_an_outage_ends_no_thread(store: JobStore, courier: Courier, clients: Aw
     with Couriers(courier, store.events, agenda, look_seconds=0.05):
         with away(clients.dynamodb):
             agenda.put(event)
-            _wait(lambda: len(agenda) == 0)
-        _wait(lambda: _delivery(store, event) is Delivery.DELIVERED)
+            until(lambda: len(agenda) == 0)
+        until(lambda: _delivery(store, event) is Delivery.DELIVERED)
 
 
 def test_a_defect_ends_no_thread_and_says_no_url(
@@ -137,7 +130,7 @@ def test_a_defect_ends_no_thread_and_says_no_url(
     with Couriers(Courier(store, endpoints, Broken(allow_private=True)), store.events, agenda, look_seconds=_LONG):
         for event in events:
             agenda.put(event)
-        _wait(lambda: sum("ValueError" in line for line in caplog.messages) == 8)
+        until(lambda: sum("ValueError" in line for line in caplog.messages) == 8)
 
     assert "canary" not in caplog.text
 
@@ -160,10 +153,10 @@ def test_receivers_of_one_tenant_that_hang_do_not_take_every_thread(
         with Couriers(Courier(store, endpoints, Slow(allow_private=True)), store.events, agenda, look_seconds=_LONG):
             for event in (*slow, other):
                 agenda.put(event)
-            _wait(lambda: _delivery(store, other) is Delivery.DELIVERED)
+            until(lambda: _delivery(store, other) is Delivery.DELIVERED)
             assert [request.path for request in receiver.received] == ["/hook?a=1"]
             hang.set()
-            _wait(lambda: all(_delivery(store, event) is Delivery.DELIVERED for event in slow))
+            until(lambda: all(_delivery(store, event) is Delivery.DELIVERED for event in slow))
     finally:
         hang.set()
 
@@ -198,6 +191,49 @@ def test_an_agenda_is_bounded_and_names_each_event_once(monkeypatch: pytest.Monk
 
     assert len(agenda) == 3
     assert {agenda.take() for _ in range(3)} == set(events[:3])
+
+
+def _events_of(tenant: str, count: int) -> list[EventId]:
+    return [EventId(job=JobId(tenant=tenant, job_id=f"{number:032d}"), attempt=1) for number in range(count)]
+
+
+@pytest.mark.failure(43)
+def test_of_a_full_agenda_the_tenant_with_most_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(couriers, "_MOST_ON_AGENDA", 4)
+    agenda = Agenda()
+    many, few, another = _events_of("many", 9), _events_of("few", 3), _events_of("another", 1)
+    for event in (*many, *few, *another):
+        agenda.put(event)
+
+    assert set(agenda._at) == {many[0], *few[:2], *another}
+
+
+@pytest.mark.failure(43)
+def test_who_has_no_courier_comes_before_who_waits_for_longest() -> None:
+    agenda = Agenda()
+    for event in (*_events_of("many", 5), *_events_of("other", 1)):
+        agenda.put(event)
+
+    taken = [agenda.take() for _ in range(2)]
+
+    assert {event.job.tenant for event in taken if event} == {"many", "other"}
+
+
+@pytest.mark.failure(43)
+def test_a_backlog_of_one_tenant_hides_no_event_of_another(
+    store: JobStore, courier: Courier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the first are older, never leave the agenda, and are more than a look finds."""
+    monkeypatch.setattr(couriers, "_LOOK_MOST", 2)
+    monkeypatch.setattr(couriers, "_MOST_ON_AGENDA", 4)
+    monkeypatch.setattr(couriers, "_MOST_OF_A_TENANT", 0)
+    for _ in range(7):
+        _end_a_job(store, receiver.url, "many")
+    other = _end_a_job(store, receiver.url, "other")
+    agenda = Agenda()
+
+    with Couriers(courier, store.events, agenda, look_seconds=0.05):
+        until(lambda: other in agenda._at)
 
 
 def test_an_agenda_takes_the_sooner_of_two_times_and_the_next_first() -> None:

@@ -492,8 +492,7 @@ def test_a_backlog_goes_turn_after_turn_and_of_a_fleet_one_takes_them(
 
 
 def test_when_it_is_time_to_stop_a_backlog_waits(sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps = 0
-    stop = threading.Event()
+    stop, sweeps = threading.Event(), 0
 
     def sweep() -> None:
         nonlocal sweeps
