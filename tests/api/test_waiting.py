@@ -296,7 +296,7 @@ def test_a_client_that_waits_is_answered_when_its_job_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = Looks(store)
-    monkeypatch.setattr(parts.waiting, "_stages", looks)
+    monkeypatch.setattr(parts.waiting, "_standings", looks)
     answer = pool.submit(lambda: _get(app, job, **headers))
     until(lambda: parts.waiting._count == 1)
     # The first look may be yet to come, and would count as where it stood.
