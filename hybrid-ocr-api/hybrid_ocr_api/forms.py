@@ -300,7 +300,7 @@ class JobQuery(Form):
 
 
 class Headers(Form):
-    """Superclass of those that leave all others to others."""
+    """Superclass of those that read some headers, and leave the others to others."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
