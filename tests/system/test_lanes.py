@@ -45,9 +45,14 @@ def test_an_urgent_job_overtakes_a_long_document_in_hand(one_worker: Stack) -> N
 
 def test_a_full_lane_of_urgent_jobs_starves_nobody(one_worker: Stack) -> None:
     """Twice over: by weight, and by the urgent jobs that have no place yet."""
-    with ThreadPoolExecutor(8) as pool:
-        urgent = list(pool.map(lambda _: one_worker.submit(_SMALL, priority="high"), range(30)))
+
+    def submit_urgent(count: int) -> list[str]:
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda _: one_worker.submit(_SMALL, priority="high"), range(count)))
+
+    urgent = submit_urgent(20)
     low = one_worker.submit(_SMALL, priority="low")
+    urgent += submit_urgent(20)
 
     ended = {job_id: one_worker.finish(job_id)["updated_at"] for job_id in [low, *urgent]}
 
