@@ -1,4 +1,4 @@
-"""The receiver that docs/api.md shows is a file, and takes what we send and nothing else."""
+"""The receiver that the README shows is a file, and takes what we send and nothing else."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _sent(
 
 
 def test_the_documentation_shows_the_receiver_as_it_is() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
     assert _FILE.read_text() in blocks
 
